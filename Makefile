@@ -2,7 +2,7 @@
 TOOL := go tool -modfile=.ci/tools.mod
 
 # The packages whose tests `make surroundings` looks through.
-SURROUNDINGS := ./cmd/rolecall ./cmd/rolecall/internal/service ./jobs
+SURROUNDINGS := ./cmd/rolecall ./cmd/rolecall/internal/console ./cmd/rolecall/internal/service ./jobs
 
 .PHONY: help
 help: ## List the targets
@@ -16,18 +16,21 @@ dev: ## Run everything on this machine: Postgres, a simulated Clerk, the service
 test: ## Run the tests
 	go test ./...
 
+# The packages that `make race` leaves out: in their own code nothing runs beside anything else, and cmd/rolecall's tests start processes.
+ALONE := cmd/rolecall|cmd/rolecall/internal/(bench|buildinfo|config|database|support|visible)|docs|internal/regular|internal/spreadsheet|migrations|sync
+
 .PHONY: race
-race: ## Run the tests in random order with the race detector, with fewer random histories than `make laws`
-	RAPID_CHECKS=20 go test -race -shuffle=on -timeout 30m ./...
+race: ## Run the tests in random order with the race detector, without browsers and with fewer random histories than `make laws`
+	RAPID_CHECKS=20 ROLECALL_TEST_WITHOUT_BROWSER=1 go test -race -shuffle=on -timeout 30m $$(go list ./... | grep -vE 'rolecall/($(ALONE))$$')
 
 .PHONY: surroundings
 surroundings: ## Run the tests that need servers of their own, load the machine or measure time: failovers, poolers, floods, restarts
-	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z_0-9]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 2 -timeout 20m
+	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z_0-9]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 4 -timeout 20m
 
 .PHONY: laws
-laws: ## Run the laws of the merge rule over 10,000 histories each, and 600 through the whole program
+laws: ## Run the laws of the merge rule over 10,000 histories each, and 800 through the whole program
 	go test ./sync -run Law -count=1 -rapid.checks=10000
-	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier' -count=1 -rapid.checks=200
+	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant' -count=1 -rapid.checks=200
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds
@@ -42,6 +45,11 @@ typescript: ## Build and test the TypeScript client, and compile what other gene
 	go build -o bin/rolecall ./cmd/rolecall
 	cd api/client/typescript && npm ci --ignore-scripts && npm run drift && npm test
 	.ci/generators/run
+
+.PHONY: manifests
+manifests: ## Hold the files of deploy/ for Kubernetes and Compose against their own types
+	go -C .ci/manifests build -o ../../bin/manifests .
+	bin/manifests
 
 .PHONY: bench
 bench: ## Run the benchmarks, each beside its floor: first of the whole program, then of its parts
@@ -68,6 +76,15 @@ generate-typescript: ## Write the TypeScript client's types from api/openapi.yam
 .PHONY: schema
 schema: ## Write migrations/schema.sql from the migrations
 	go test ./migrations -run TestSchemaIsDescribed -count=1 -update
+
+.PHONY: release-snapshot
+release-snapshot: ## Build all that a release consists of, into dist, and publish nothing; needs goreleaser and cyclonedx-gomod
+	.ci/snapshot
+	.ci/reproducible
+
+.PHONY: vulnerabilities
+vulnerabilities: ## Look for known vulnerabilities in the code that the program calls; needs govulncheck
+	.ci/vulnerabilities
 
 .PHONY: verify
 verify: ## Fail if generated code or go.mod is out of date

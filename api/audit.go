@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -21,14 +22,45 @@ type auditBody struct {
 	Target       string          `json:"target"`
 	Before       json.RawMessage `json:"before"`
 	After        json.RawMessage `json:"after"`
-	Data         json.RawMessage `json:"data,omitempty"` // of a product's entry
+	Data         json.RawMessage `json:"data,omitempty"`   // of a product's entry
+	Erased       bool            `json:"erased,omitempty"` // something about a person was erased from it
 	Cause        string          `json:"cause"`
+	Origin       *originBody     `json:"origin"` // of a change whose actor Clerk doesn't name, while its delivery's body is kept
+}
+
+// originBody is the request at Clerk that made a change.
+type originBody struct {
+	ClientIP  *string `json:"client_ip"`
+	UserAgent *string `json:"user_agent"`
+}
+
+// auditBodiesOf returns what is answered of entries.
+func (s *server) auditBodiesOf(ctx context.Context, entries []clerksync.LoggedEntry) ([]auditBody, error) {
+	origins, err := store.RequestOrigins(ctx, s.cfg.DB, entries)
+	if err != nil {
+		return nil, err
+	}
+	bodies := make([]auditBody, len(entries))
+	for i, e := range entries {
+		bodies[i] = auditBodyOf(e)
+		if o, known := origins[e.Cause]; known && e.ActorUnnamed() {
+			bodies[i].Origin = &originBody{ClientIP: unlessEmpty(o.ClientIP), UserAgent: unlessEmpty(o.UserAgent)}
+		}
+	}
+	return bodies, nil
+}
+
+func unlessEmpty(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 func auditBodyOf(e clerksync.LoggedEntry) auditBody {
 	return auditBody{
 		ID: e.Seq, At: e.At.UTC(), Actor: e.Actor, Impersonator: e.Impersonator, Action: string(e.Action), Target: e.Target, Before: e.Before, After: e.After,
-		Data: e.Data, Cause: e.Cause,
+		Data: e.Data, Erased: e.ErasedBy != 0, Cause: e.Cause,
 	}
 }
 
@@ -63,8 +95,8 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, caller workspaceR
 		entries = entries[:limit]
 		body.NextCursor = new(encodeAuditCursor(positionOf(entries[limit-1])))
 	}
-	for _, e := range entries {
-		body.Data = append(body.Data, auditBodyOf(e))
+	if body.Data, err = s.auditBodiesOf(r.Context(), entries); err != nil {
+		return err
 	}
 	return writeTagged(w, r, body)
 }

@@ -134,10 +134,8 @@ func checkAction(action string) error {
 	if len(action) > clerksync.MaxID || !dottedName.MatchString(action) {
 		return badRequest("action must be a dotted name of at most 255 lower-case letters, digits and underscores, such as report.run.")
 	}
-	area, _, _ := strings.Cut(action, ".")
-	switch area {
-	case "workspace", "member", "invitation", "user", "role":
-		return badRequest("action must not begin with workspace, member, invitation, user or role: Rolecall itself records those.")
+	if clerksync.Action(action).Reserved() {
+		return badRequest("action must not begin with workspace, member, invitation, user, role or operator: Rolecall itself records those.")
 	}
 	return nil
 }

@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/spreadsheet"
 	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
@@ -73,23 +71,24 @@ func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller work
 
 // stream writes the given entries, then reads and writes the following batches to the end.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, caller workspaceReader, selected store.AuditQuery,
-	entries []clerksync.LoggedEntry, format exportFormat,
+	entries []auditBody, format exportFormat,
 ) (err error) {
 	var out bytes.Buffer
 	format.begin(&out)
 	for written := 0; ; {
 		for _, e := range entries {
-			format.entry(&out, auditBodyOf(e))
+			format.entry(&out, e)
 		}
 		written += len(entries)
-		last := len(entries) < exportBatch
-		if last {
+		ends := len(entries) < exportBatch
+		if ends {
 			format.end(&out, written)
 		}
-		if err := s.flush(w, &out); err != nil || last {
+		if err := s.flush(w, &out); err != nil || ends {
 			return err
 		}
-		selected.Before = positionOf(entries[len(entries)-1])
+		last := entries[len(entries)-1]
+		selected.Before = store.AuditPosition{At: last.At, Seq: last.ID}
 		if entries, err = s.nextBatch(r, caller, selected); err != nil {
 			return err
 		}
@@ -116,7 +115,7 @@ var errReaderGone = &problem{Type: problemType + "unavailable", Title: "Reader h
 
 // nextBatch reads the next batch if the caller may still read it: a member who was removed
 // meanwhile gets no more. Each batch has a timeout of its own, because the request's may be over.
-func (s *server) nextBatch(r *http.Request, caller workspaceReader, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
+func (s *server) nextBatch(r *http.Request, caller workspaceReader, selected store.AuditQuery) ([]auditBody, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
 	defer cancel()
 	if err := s.stillReads(ctx, caller, policy.AuditRead); err != nil {
@@ -127,13 +126,17 @@ func (s *server) nextBatch(r *http.Request, caller workspaceReader, selected sto
 
 // batch reads one batch, in the turn of the caller's exports. Their other lists have turns of their
 // own, so that no list cuts an export off.
-func (s *server) batch(ctx context.Context, caller workspaceReader, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
+func (s *server) batch(ctx context.Context, caller workspaceReader, selected store.AuditQuery) ([]auditBody, error) {
 	release, err := s.readShares.Take(ctx, "export of "+caller.name)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	return store.AuditEntries(ctx, s.cfg.DB, selected, exportBatch)
+	entries, err := store.AuditEntries(ctx, s.cfg.DB, selected, exportBatch)
+	if err != nil {
+		return nil, err
+	}
+	return s.auditBodiesOf(ctx, entries)
 }
 
 func exportFormatOf(q query) (exportFormat, error) {
@@ -165,34 +168,24 @@ func jsonLines() exportFormat {
 	}
 }
 
-// commaSeparated is the format of RFC 4180, but with bare line feeds. With CRLF, encoding/csv would
-// also rewrite the line feeds within a cell.
-//
-// An apostrophe keeps spreadsheets from reading a formula at the beginning of a cell (OWASP, CSV
-// injection). A spreadsheet that is set to another separator begins cells in the middle of ours, in
-// spite of quotation marks. Some spreadsheets drop invisible characters before they look for a
-// formula.
+// commaSeparated is CSV that no spreadsheet reads a formula in.
 func commaSeparated() exportFormat {
-	formula := regexp.MustCompile(`(^|[;\t\r\n])([\pZ\pC"]*)([=+\-@＝＋－＠])`)
 	record := func(out *bytes.Buffer, cells ...string) {
-		for i, cell := range cells {
-			cells[i] = formula.ReplaceAllString(cell, "$1$2'$3")
-		}
-		to := csv.NewWriter(out)
-		_ = to.Write(cells) // a buffer takes all
-		to.Flush()
+		_ = spreadsheet.Write(out, cells...) // a buffer takes all
 	}
 	return exportFormat{
 		contentType: "text/csv; charset=utf-8", fileName: "audit.csv",
 		begin: func(out *bytes.Buffer) {
-			record(out, "id", "at", "actor", "action", "target", "before", "after", "data", "cause", "impersonator")
+			record(out, "id", "at", "actor", "action", "target", "before", "after", "data", "cause", "impersonator", "client_ip", "user_agent")
 		},
 		entry: func(out *bytes.Buffer, e auditBody) {
+			origin := *cmp.Or(e.Origin, &originBody{})
 			record(out, strconv.FormatInt(e.ID, 10), e.At.Format(time.RFC3339Nano), *cmp.Or(e.Actor, new("")), e.Action, e.Target,
-				string(e.Before), string(e.After), string(e.Data), e.Cause, *cmp.Or(e.Impersonator, new("")))
+				string(e.Before), string(e.After), string(e.Data), e.Cause, *cmp.Or(e.Impersonator, new("")),
+				*cmp.Or(origin.ClientIP, new("")), *cmp.Or(origin.UserAgent, new("")))
 		},
 		end: func(out *bytes.Buffer, entries int) {
-			record(out, "complete", strconv.Itoa(entries), "", "", "", "", "", "", "", "")
+			record(out, "complete", strconv.Itoa(entries), "", "", "", "", "", "", "", "", "", "")
 		},
 	}
 }

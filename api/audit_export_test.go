@@ -41,9 +41,9 @@ func TestAuditExport_IsWholeAndSaysSo(t *testing.T) {
 	records, err := csv.NewReader(strings.NewReader(string(b.get("user_admin", auditOfOne+"/export?format=csv").body))).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, records, 1002)
-	require.Equal(t, []string{"id", "at", "actor", "action", "target", "before", "after", "data", "cause", "impersonator"}, records[0])
-	require.Equal(t, []string{"1000", "2026-01-01T00:08:20Z", "", "member.joined", "user_1000", "", `{"role":"org:member"}`, "", "msg_1", ""}, records[1])
-	require.Equal(t, []string{"complete", "1000", "", "", "", "", "", "", "", ""}, records[1001])
+	require.Equal(t, []string{"id", "at", "actor", "action", "target", "before", "after", "data", "cause", "impersonator", "client_ip", "user_agent"}, records[0])
+	require.Equal(t, []string{"1000", "2026-01-01T00:08:20Z", "", "member.joined", "user_1000", "", `{"role":"org:member"}`, "", "msg_1", "", "", ""}, records[1])
+	require.Equal(t, []string{"complete", "1000", "", "", "", "", "", "", "", "", "", ""}, records[1001])
 
 	none := b.get("user_admin", auditOfOne+"/export?actor=user_nobody")
 	require.Equal(t, "{\"complete\":true,\"entries\":0}\n", string(none.body))

@@ -220,7 +220,7 @@ func TestAppendAudit_RecordsValidEntriesOnly(t *testing.T) {
 	x := b.append("org_1", fmt.Sprintf(`{"actor":"user_member","action":"report.run_all","target":"r","data":{ "b":1, "a":"é<\u0000" },"at":%q}`,
 		soon.Format(time.RFC3339Nano)), http.StatusCreated)
 	require.JSONEq(t, fmt.Sprintf(`{"id":1,"at":%q,"actor":"user_member","action":"report.run_all","target":"r","before":null,"after":null,
-		"data":{"b":1,"a":"é<\u0000"},"cause":"service:billing"}`, soon.Format(time.RFC3339Nano)), string(x.body))
+		"data":{"b":1,"a":"é<\u0000"},"cause":"service:billing","origin":null}`, soon.Format(time.RFC3339Nano)), string(x.body))
 	require.NotEmpty(t, x.header.Get(headerRevision))
 	before := time.Now().Add(-time.Minute)
 	var entry auditBody
@@ -247,6 +247,7 @@ func TestAppendAudit_RecordsValidEntriesOnly(t *testing.T) {
 		"empty part": `{"action":"report.","target":"r"}`, "a digit first": `{"action":"report.1","target":"r"}`, "line break": `{"action":"report.run\n","target":"r"}`,
 		"long action": `{"action":"a.` + strings.Repeat("b", 254) + `","target":"r"}`,
 		"workspace":   `{"action":"workspace.exploded","target":"r"}`, "member": `{"action":"member.removed","target":"r"}`,
+		"operator": `{"action":"operator.signed_in","target":"r"}`, "operator as actor": `{"actor":"operator:ada","action":"report.run","target":"r"}`,
 		"invitation": `{"action":"invitation.x","target":"r"}`, "user": `{"action":"user.deleted","target":"r"}`, "role": `{"action":"role.a.b","target":"r"}`,
 		"no target": `{"action":"a.b"}`, "empty target": `{"action":"a.b","target":""}`, "NUL target": `{"action":"a.b","target":"\u0000"}`,
 		"long target": `{"action":"a.b","target":"` + strings.Repeat("x", 256) + `"}`,

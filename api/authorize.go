@@ -145,11 +145,22 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, service a
 	for i, c := range asked.Checks {
 		d := demand.Judge(grants.Decide(standings[i], c.Permission), now)
 		if !service.Rights.In(c.WorkspaceID) {
-			d = clerksync.Decision{Reason: clerksync.ReasonWorkspaceNotListed, Permission: c.Permission, OrganizationID: c.WorkspaceID, UserID: c.UserID}
+			d = notListed(c)
 		}
 		body.Decisions[i] = bodyOf(s.decided(d))
 	}
 	return write(w, body)
+}
+
+// storable reports whether all that a check names can be ids and a permission.
+func (c checkBody) storable() bool {
+	return clerksync.Storable(c.UserID) && clerksync.Storable(c.WorkspaceID) && clerksync.Storable(c.Permission)
+}
+
+// notListed is the decision about a workspace beyond the service's rights, of which nothing was
+// read.
+func notListed(c checkBody) clerksync.Decision {
+	return clerksync.Decision{Reason: clerksync.ReasonWorkspaceNotListed, Permission: c.Permission, OrganizationID: c.WorkspaceID, UserID: c.UserID}
 }
 
 // readChecks reads and validates a body of 1 to 100 checks.
@@ -164,7 +175,7 @@ func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
 		return checksBody{}, badRequest("checks must have 1 to 100 elements.")
 	}
 	for i, c := range body.Checks {
-		if !clerksync.Storable(c.UserID) || !clerksync.Storable(c.WorkspaceID) || !clerksync.Storable(c.Permission) {
+		if !c.storable() {
 			return checksBody{}, badRequest("checks[" + strconv.Itoa(i) + "] must have a user_id, a workspace_id and a permission of at most 255 bytes.")
 		}
 	}

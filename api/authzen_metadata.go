@@ -4,16 +4,16 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/callmine/rolecall/internal/request"
 )
 
-// headerRequestID names one request of AuthZEN, for its sender.
-const headerRequestID = "X-Request-Id"
-
-// echoRequestID returns the header X-Request-ID as it was sent, with every answer of AuthZEN.
+// echoRequestID returns the header X-Request-ID as it was sent, with every answer of AuthZEN: the
+// standard wants that, also of an id that package request doesn't take.
 func echoRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if sent := r.Header.Values(headerRequestID); len(sent) > 0 && ofAuthZEN(r) {
-			w.Header()[headerRequestID] = slices.Clone(sent)
+		if sent := r.Header.Values(request.Header); len(sent) > 0 && ofAuthZEN(r) {
+			w.Header()[request.Header] = slices.Clone(sent)
 		}
 		next.ServeHTTP(w, r)
 	})

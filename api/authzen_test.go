@@ -235,7 +235,7 @@ func TestAuthZEN_Actions_AreOfThePolicyAndOfClerk(t *testing.T) {
 	require.JSONEq(t, `{"page":{"next_token":""},"results":[{"name":"org:invoices:read"},{"name":"read"}]}`, string(x.body))
 }
 
-// TestAuthZEN_RequestIDComesBack as it was sent, with every answer of this surface and no other.
+// TestAuthZEN_RequestIDComesBack as it was sent, with every answer of this surface, sane or not.
 func TestAuthZEN_RequestIDComesBack(t *testing.T) {
 	t.Parallel()
 	b := setupAuthZEN(t, nil)
@@ -258,8 +258,7 @@ func TestAuthZEN_RequestIDComesBack(t *testing.T) {
 	b.logs.take()
 	require.Equal(t, []string{"b", "a"}, b.ask(serviceToken, "evaluation", evaluation, "X-Request-ID", "b", "X-Request-ID", "a").header.Values("X-Request-ID"))
 	require.Equal(t, []string{id}, b.get("", pathAuthZENMetadata, "X-Request-ID", id).header.Values("X-Request-ID"))
-	require.Empty(t, b.ask(serviceToken, "evaluation", evaluation).header.Values("X-Request-ID"))
-	require.Empty(t, b.get("user_1", "/v1/me", "X-Request-ID", id).header.Values("X-Request-ID"))
+	require.NotEqual(t, id, b.get("user_1", "/v1/me", "X-Request-ID", id).header.Get("X-Request-ID"), "it isn't sane")
 }
 
 // TestAuthZEN_NeedsAToken on every route but that of the metadata.

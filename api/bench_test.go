@@ -68,7 +68,7 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 	b.Cleanup(bench.client.CloseIdleConnections)
 	for i := range benchCallers {
 		token := keys.token(fmt.Sprintf("user_%d", i), clerksim.TokenOptions{Lifetime: time.Hour})
-		ask := request(b, api.URL+authorizeTarget(fmt.Sprintf("org_%d", i%benchOrganizations), "members:read"))
+		ask := requestOf(b, api.URL+authorizeTarget(fmt.Sprintf("org_%d", i%benchOrganizations), "members:read"))
 		ask.Header.Set("Authorization", "Bearer "+token)
 		bench.api = append(bench.api, ask)
 		evaluate, err := http.NewRequestWithContext(b.Context(), http.MethodPost, api.URL+pathEvaluation, strings.NewReader(
@@ -76,14 +76,14 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 		require.NoError(b, err)
 		evaluate.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
 		bench.evaluation = append(bench.evaluation, evaluate)
-		bench.floor = append(bench.floor, request(b, floor.URL+"/?id=orgmem_"+strconv.Itoa(i)))
+		bench.floor = append(bench.floor, requestOf(b, floor.URL+"/?id=orgmem_"+strconv.Itoa(i)))
 	}
 	bench.run(b, bench.api) // from here on, tokens are remembered and connections are open
 	bench.run(b, bench.floor)
 	return bench
 }
 
-func request(b *testing.B, url string) *http.Request {
+func requestOf(b *testing.B, url string) *http.Request {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, http.NoBody)
 	require.NoError(b, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -29,10 +30,19 @@ type (
 	memberHandler  func(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error
 )
 
+// identify returns the caller of a request, and notes it in the request's record.
+func (s *server) identify(r *http.Request) (auth.Identity, error) {
+	identity, err := s.callers.Authenticate(r)
+	if err == nil {
+		request.Of(r.Context()).SetCaller(identity.Service)
+	}
+	return identity, err
+}
+
 // asService admits services with the scope only.
 func (s *server) asService(scope auth.Scope, next serviceHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.callers.Authenticate(r)
+		identity, err := s.identify(r)
 		if err != nil {
 			return err
 		}
@@ -50,7 +60,7 @@ func (s *server) asService(scope auth.Scope, next serviceHandler) http.Handler {
 // query.
 func (s *server) asCaller(next callerHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.callers.Authenticate(r)
+		identity, err := s.identify(r)
 		if err != nil {
 			return err
 		}
@@ -70,7 +80,7 @@ func (s *server) asCaller(next callerHandler) http.Handler {
 // asUser admits users, and services with the scope that act for a user.
 func (s *server) asUser(scope auth.Scope, next userHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.callers.Authenticate(r)
+		identity, err := s.identify(r)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ var (
 	}
 	errNoCommands = &problem{
 		Type: problemType + "commands-unavailable", Title: "Commands are switched off", Status: http.StatusServiceUnavailable,
-		Detail: "This service has no Clerk secret key, so it can't change anything. Nothing has changed.", retryAfter: "60",
+		Detail: "This service has no Clerk secret key, or only reads at Clerk, so it can't change anything. Nothing has changed.", retryAfter: "60",
 	}
 	errTooManyCommands = &problem{
 		Type: problemType + "too-many-changes", Title: "Too many changes", Status: http.StatusTooManyRequests,

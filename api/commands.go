@@ -8,6 +8,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -41,7 +42,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 		return errNoCommands
 	}
 	caller := callerOf(r)
-	c.Impersonator = caller.Impersonator
+	c.Impersonator, c.RequestID = caller.Impersonator, request.ID(r.Context())
 	key, err := keyOf(r, c.Actor, raw)
 	if err != nil {
 		return err

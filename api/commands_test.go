@@ -154,7 +154,10 @@ func TestCommands_ClerkOutageIsNoSuccess(t *testing.T) {
 	requireType(t, x, 502, "clerk-unavailable")
 	require.Contains(t, string(x.body), "Nothing has changed")
 	lift()
-	require.Contains(t, b.logs.take(), "request failed")
+	logged := b.logs.take()
+	require.Contains(t, logged, "request failed")
+	require.Contains(t, logged, "clerk_unavailable")
+	require.NotContains(t, logged, `"internal"`, "it isn't a fault of the service")
 	require.Equal(t, http.StatusOK, rename().status)
 }
 

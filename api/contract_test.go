@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/request"
 )
 
 // contract is openapi.yaml. Every request and answer of the tests is checked against it.
@@ -67,11 +70,7 @@ func (c *contract) check(tb testing.TB, x exchange) {
 	require.Equal(tb, caching, x.header.Get("Cache-Control"))
 	require.Equal(tb, "nosniff", x.header.Get("X-Content-Type-Options"))
 	require.Equal(tb, x.status == http.StatusUnauthorized, x.header.Get("WWW-Authenticate") != "")
-	var echo []string
-	if ofAuthZEN(x.request) {
-		echo = x.request.Header.Values(headerRequestID)
-	}
-	require.Equal(tb, echo, x.header.Values(headerRequestID))
+	checkRequestID(tb, x)
 	waits := x.status == http.StatusServiceUnavailable || x.status == http.StatusTooManyRequests || x.status == http.StatusConflict && bytes.Contains(x.body, []byte(errInProgress.Type))
 	require.Equal(tb, waits, x.header.Get("Retry-After") != "")
 	require.Equal(tb, x.status == http.StatusMethodNotAllowed, x.header.Get("Allow") != "")
@@ -81,29 +80,52 @@ func (c *contract) check(tb testing.TB, x exchange) {
 	}
 }
 
+// checkRequestID requires that the answer has the request's id, and that a problem has the same.
+func checkRequestID(tb testing.TB, x exchange) {
+	tb.Helper()
+	given, answered := x.request.Header.Values(request.Header), x.header.Values(request.Header)
+	if len(given) > 0 && ofAuthZEN(x.request) {
+		require.Equal(tb, given, answered)
+		return
+	}
+	require.Len(tb, answered, 1)
+	if len(given) == 1 && regexp.MustCompile(`^[!-~]{1,128}$`).MatchString(given[0]) {
+		require.Equal(tb, given, answered)
+	} else {
+		require.Regexp(tb, "^[0-9a-f]{20}$", answered[0])
+	}
+	if x.status >= http.StatusBadRequest && len(x.body) > 0 {
+		var body struct {
+			RequestID string `json:"request_id"`
+		}
+		require.NoError(tb, json.Unmarshal(x.body, &body))
+		require.Equal(tb, answered[0], body.RequestID)
+	}
+}
+
 // violation returns how the exchange violates the document. Only the request of a success must
 // follow the document, because a refusal may be for a request that doesn't.
 func (c *contract) violation(tb testing.TB, x exchange) error {
 	tb.Helper()
-	request := x.request.Clone(tb.Context())
-	request.Body = io.NopCloser(bytes.NewReader(x.requestBody))
-	if strings.HasPrefix(request.RequestURI, extAuthz+"/") || strings.HasPrefix(request.URL.Path, extAuthz+"/") { // any path and any method
-		request.Method, request.URL = http.MethodGet, &url.URL{Path: extAuthz + "/path"}
-		request.Body, request.Header = http.NoBody, http.Header{}
+	asked := x.request.Clone(tb.Context())
+	asked.Body = io.NopCloser(bytes.NewReader(x.requestBody))
+	if strings.HasPrefix(asked.RequestURI, extAuthz+"/") || strings.HasPrefix(asked.URL.Path, extAuthz+"/") { // any path and any method
+		asked.Method, asked.URL = http.MethodGet, &url.URL{Path: extAuthz + "/path"}
+		asked.Body, asked.Header = http.NoBody, http.Header{}
 	}
 	isHead := x.request.Method == http.MethodHead
 	if isHead { // documented as GET
-		request.Method = http.MethodGet
+		asked.Method = http.MethodGet
 		if len(x.body) > 0 {
 			return errors.New("an answer to HEAD has a body")
 		}
 	}
-	route, path, err := c.router.FindRoute(request)
+	route, path, err := c.router.FindRoute(asked)
 	if err != nil { // there is no such operation: the answer is 404 or 405
 		route, path = c.undocumented(), nil
 	}
 	input := &openapi3filter.RequestValidationInput{
-		Request: request, PathParams: path, Route: route,
+		Request: asked, PathParams: path, Route: route,
 		Options: &openapi3filter.Options{
 			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, SkipSettingDefaults: true,
 			RejectWhenRequestBodyNotSpecified: true, ExcludeResponseBody: isHead,
@@ -126,7 +148,7 @@ func (c *contract) violation(tb testing.TB, x exchange) error {
 // everywhere lists the headers of HTTP itself, and those that [contract.check] checks in all
 // answers. If browsers may call, their headers may be in any answer.
 func everywhere(header http.Header) []string {
-	names := []string{"Content-Type", "Content-Length", "Date", "Cache-Control", "X-Content-Type-Options", headerRequestID}
+	names := []string{"Content-Type", "Content-Length", "Date", "Cache-Control", "X-Content-Type-Options", request.Header}
 	if strings.HasPrefix(header.Get("Vary"), "Origin") {
 		names = append(names, "Vary", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 	}

@@ -6,15 +6,17 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"github.com/callmine/rolecall/internal/request"
 )
 
 // What pages of the allowed origins may send, and read of answers. A service's header isn't among
 // it: no service token belongs into a browser.
 const (
-	corsRequestHeaders = "Authorization, Content-Type, If-None-Match, " + headerKey
+	corsRequestHeaders = "Authorization, Content-Type, If-None-Match, " + headerKey + ", " + request.Header
 	corsAnswerHeaders  = "Allow, Content-Disposition, ETag, Location, Retry-After, WWW-Authenticate, " + headerReplayed + ", " +
 		headerRevision + ", " + headerAsOf + ", " + headerUser + ", " + headerWorkspace + ", " + headerRole + ", " + headerPermission + ", " +
-		headerImpersonator
+		headerImpersonator + ", " + request.Header
 	// corsMaxAge is for how many seconds a browser may remember the answer to a preflight. Browsers
 	// have limits of their own, from ten minutes.
 	corsMaxAge = "600"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -24,6 +25,9 @@ func (s *server) extAuthzDoor(next http.Handler) http.Handler {
 	door := s.door(readExtAuthz)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.RequestURI, extAuthz+"/") {
+			asked := request.Of(r.Context())
+			asked.SetRoute(extAuthz + "/{path}")
+			asked.HidePath() // it is the product's
 			door.ServeHTTP(w, r)
 			return
 		}
@@ -61,9 +65,11 @@ func (s *server) passOn(w http.ResponseWriter, r *http.Request, q originalReques
 		return nil // net/http answers 200
 	}
 	identity, byCookie, err := s.callers.AuthenticateBrowser(r, s.cfg.Cookies)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	request.Of(r.Context()).SetCaller(identity.Service)
+	switch {
 	case identity.Service != "":
 		return errForUsers
 	case byCookie && q.mayChange() && !s.cfg.Cookies.FromOwnPage(r.Header):

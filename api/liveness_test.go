@@ -75,7 +75,7 @@ func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any
 	for table, rows := range tables {
 		for _, row := range rows {
 			_, err := tx.Exec(ctx, fmt.Sprintf(
-				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":"","changed_at":"epoch","followed":false}' || $1::jsonb)).*`, table), row)
+				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":"","changed_at":"epoch","followed":false,"erased":false}' || $1::jsonb)).*`, table), row)
 			errs = append(errs, err)
 		}
 	}

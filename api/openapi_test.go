@@ -62,7 +62,7 @@ func TestDocument_ParameterExamplesAreValid(t *testing.T) {
 func TestDocument_SuitsGenerators(t *testing.T) {
 	t.Parallel()
 	doc, all := operations(t)
-	verb := regexp.MustCompile(`^(get|list|search|create|rename|set|remove|invite|revoke|append|export|authorize|evaluate|receive)([A-Z]|$)`)
+	verb := regexp.MustCompile(`^(get|list|search|create|rename|set|remove|invite|revoke|append|export|authorize|evaluate|explain|receive)([A-Z]|$)`)
 	for _, o := range all {
 		require.Regexp(t, verb, o.OperationID, "%s %s", o.method, o.path)
 		if o.RequestBody == nil {

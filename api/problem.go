@@ -9,6 +9,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -24,6 +25,8 @@ type problem struct {
 	Detail string           `json:"detail,omitempty"`
 	Reason clerksync.Reason `json:"reason,omitempty"` // only of a refusing decision
 	Scope  auth.Scope       `json:"scope,omitempty"`  // that a service lacks
+
+	RequestID string `json:"request_id,omitempty"` // of the request that met it
 
 	retryAfter string // seconds, for the header of that name
 	challenge  string // for the header WWW-Authenticate
@@ -164,7 +167,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)
 	}
-	writeProblem(w, p)
+	writeProblem(w, r, p)
 }
 
 // report logs an error that isn't the caller's fault. The attribute reason lets the limiter of log
@@ -176,22 +179,26 @@ func (s *server) report(r *http.Request, p *problem, err error) {
 		reason = string(auth.ReasonKeysUnavailable)
 	case errors.Is(err, rounds.ErrFull), store.Unavailable(err):
 		reason = "database_unavailable"
+	case p == errClerkUnavailable, p == errOutcomeUnknown:
+		reason = "clerk_unavailable"
 	}
-	s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "reason", reason, "error", err)
+	s.cfg.Logger.ErrorContext(r.Context(), "request failed", "status", p.Status, "reason", reason, "error", err)
 }
 
 func (s *server) failWith(p *problem) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, p) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeProblem(w, r, p) })
 }
 
-func writeProblem(w http.ResponseWriter, p *problem) {
+func writeProblem(w http.ResponseWriter, r *http.Request, p *problem) {
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", cmp.Or(p.challenge, "Bearer"))
 	}
 	if p.retryAfter != "" {
 		w.Header().Set("Retry-After", p.retryAfter)
 	}
-	writeBody(w, p.Status, "application/problem+json", p)
+	named := *p // which others share
+	named.RequestID = request.ID(r.Context())
+	writeBody(w, p.Status, "application/problem+json", named)
 }
 
 // write answers with 200 and a JSON body.

@@ -28,7 +28,7 @@ func (s *server) asReader(permission string, next readerHandler) http.Handler {
 		return next(w, r, workspaceReader{workspaceID: m.OrganizationID, name: m.UserID, identity: callerOf(r)})
 	})
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.callers.Authenticate(r)
+		identity, err := s.identify(r)
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/bounded"
+	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -36,6 +37,9 @@ type Config struct {
 	// DecideDB is the database from which decisions are read, so that they never wait for other
 	// reads. Its sessions should keep plans (pgpool.Needs.ByKey); two are enough. Defaults to DB.
 	DecideDB store.DBTX
+	// Snapshot runs read on a database that stands still meanwhile, for explanations. Defaults to DB
+	// itself, which is right only if DB is a transaction that sees one moment.
+	Snapshot func(ctx context.Context, read func(store.DBTX) error) error
 	// EventDB is the database to which services' entries of the audit log are appended, because DB
 	// may be read-only. Defaults to DB.
 	EventDB store.DBTX
@@ -102,6 +106,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.EventDB == nil {
 		c.EventDB = c.DB
+	}
+	if c.Snapshot == nil {
+		c.Snapshot = func(_ context.Context, read func(store.DBTX) error) error { return read(c.DB) }
 	}
 	if c.RevisionWait == 0 {
 		c.RevisionWait = defaultRevisionWait
@@ -189,6 +196,7 @@ func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
 	r.Handle(busiest, s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet, http.MethodHead).Name(busiest)
 	r.Handle(busiest, s.asService(auth.ScopeAuthorize, withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
+	r.Handle("/v1/explain", s.asService(auth.ScopeAuthorize, withoutQuery(s.explain))).Methods(http.MethodPost)
 	r.Handle(busiestDoor, s.forwardAuth()).Methods(http.MethodGet, http.MethodHead).Name(busiestDoor)
 	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asReader(policy.None, s.workspace)).Methods(http.MethodGet, http.MethodHead)
@@ -213,7 +221,24 @@ func (s *server) router() *mux.Router {
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet, http.MethodHead)
 	r.NotFoundHandler = s.failWith(errUnknownRoute)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)
+	nameRoutes(r)
 	return r
+}
+
+// nameRoutes lets each route tell the record of its requests which template their path has.
+func nameRoutes(routes *mux.Router) {
+	_ = routes.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error { // only this function returns errors
+		next := route.GetHandler()
+		template, err := route.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		route.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			request.Of(r.Context()).SetRoute(template)
+			next.ServeHTTP(w, r)
+		})
+		return nil
+	})
 }
 
 // guard bounds every request, keeps answers out of caches and turns a panic into a problem.
@@ -224,8 +249,8 @@ func (s *server) guard(next http.Handler) http.Handler {
 				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the very value
 					panic(p)
 				}
-				s.cfg.Logger.ErrorContext(r.Context(), "request panicked", "method", r.Method, "panic", p, "stack", string(debug.Stack()))
-				writeProblem(w, errInternal)
+				s.cfg.Logger.ErrorContext(r.Context(), "request panicked", "panic", p, "stack", string(debug.Stack()))
+				writeProblem(w, r, errInternal)
 			}
 		}()
 		w.Header().Set("Cache-Control", "no-store")
@@ -242,7 +267,7 @@ func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 		for _, method := range methodsOf(routes, r) {
 			w.Header().Add("Allow", method)
 		}
-		writeProblem(w, errMethodNotAllowed)
+		writeProblem(w, r, errMethodNotAllowed)
 	})
 }
 

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,13 +16,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/testlog"
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -97,11 +102,16 @@ func (c *testClock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// logLines are the lines of the log, which a test takes one after the other.
+// logLines are the warnings and errors of the log, which a test takes one after the other.
 type logLines struct {
 	testlog.Lines
 
 	taken int // bytes
+}
+
+// Logger returns a logger that adds to the lines.
+func (l *logLines) Logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(&l.Lines, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // take returns the lines that were logged since the last take.
@@ -141,11 +151,15 @@ func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 		tb: tb, db: db, pool: db.Pool, world: &world{tb: tb, db: db}, contract: loadContract(tb), logs: &logLines{},
 	}
 	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Policy: fixed(builtIn.Grants), Logger: b.logs.Logger(), PublicURL: "https://rolecall.example.com"}
+	config.Snapshot = func(ctx context.Context, read func(store.DBTX) error) error {
+		return pgx.BeginTxFunc(ctx, db.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error { return read(tx) })
+	}
 	if change != nil {
 		change(&config)
 	}
-	b.handler, err = NewHandler(config)
+	handler, err := NewHandler(config)
 	require.NoError(tb, err)
+	b.handler = request.Handler(handler, func(context.Context, *request.Record, request.Ended) {})
 	server := httptest.NewServer(b.handler)
 	tb.Cleanup(func() {
 		server.Close()
@@ -173,42 +187,46 @@ func (b *serverBundle) post(token, body string) exchange {
 // send exchanges one request for an answer, and checks both against the document.
 func (b *serverBundle) send(token, method, target, body string, headers ...string) exchange {
 	b.tb.Helper()
-	request, err := http.NewRequestWithContext(b.tb.Context(), method, b.url+target, strings.NewReader(body))
+	asking, err := http.NewRequestWithContext(b.tb.Context(), method, b.url+target, strings.NewReader(body))
 	require.NoError(b.tb, err)
 	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
+		asking.Header.Set("Authorization", "Bearer "+token)
 	}
 	for i := 0; i < len(headers); i += 2 {
-		request.Header.Add(headers[i], headers[i+1])
+		asking.Header.Add(headers[i], headers[i+1])
 	}
-	response, err := b.client.Do(request)
+	response, err := b.client.Do(asking)
 	require.NoError(b.tb, err)
 	answer, err := io.ReadAll(response.Body)
 	require.NoError(b.tb, errors.Join(err, response.Body.Close()))
-	x := exchange{request: request, requestBody: []byte(body), status: response.StatusCode, header: response.Header, body: answer}
-	b.held(x)
-	return x
+	x := exchange{request: asking, requestBody: []byte(body), status: response.StatusCode, header: response.Header, body: answer}
+	return b.held(x)
 }
 
-// held checks an exchange against the document, and for internal details.
-func (b *serverBundle) held(x exchange) {
+// held checks an exchange against the document, and for internal details. It returns the exchange
+// without the id that its request was given, so that answers can be compared.
+func (b *serverBundle) held(x exchange) exchange {
 	b.tb.Helper()
 	requireNothingInternal(b.tb, x, b.pool.Config().ConnConfig.Database)
 	b.contract.check(b.tb, x)
+	if x.request.Header.Get(request.Header) == "" {
+		x.body = bytes.Replace(x.body, []byte(`,"request_id":"`+x.header.Get(request.Header)+`"`), nil, 1)
+		x.header.Del(request.Header)
+	}
+	return x
 }
 
 // serve exchanges a request for an answer without a network. It is for requests that are cancelled,
 // and for tests in a synctest bubble.
-func (b *serverBundle) serve(request *http.Request) exchange {
+func (b *serverBundle) serve(asking *http.Request) exchange {
 	b.tb.Helper()
 	recorder := httptest.NewRecorder()
-	b.handler.ServeHTTP(recorder, request)
-	if request.Method == http.MethodHead { // as net/http does
+	b.handler.ServeHTTP(recorder, asking)
+	if asking.Method == http.MethodHead { // as net/http does
 		recorder.Body.Reset()
 	}
-	x := exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
-	b.held(x)
-	return x
+	x := exchange{request: asking, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
+	return b.held(x)
 }
 
 // answerOf requires a success and returns its body.

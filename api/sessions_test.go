@@ -106,7 +106,7 @@ func TestSessions_AreForgottenOnceNoTokenNamesThem(t *testing.T) {
 	_, err := b.pool.Exec(t.Context(), `UPDATE rolecall.ended_sessions SET ended_at = now() - CASE id
 		WHEN 'sess_1' THEN interval '8 days 1 minute' WHEN 'sess_2' THEN interval '7 days 23 hours 59 minutes' ELSE interval '0' END`)
 	require.NoError(t, err)
-	forgotten, err := store.PruneSessions(t.Context(), b.pool, 10)
+	forgotten, err := store.PruneSessions(t.Context(), b.pool, store.SessionsNamed, 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, forgotten)
 	b.world.member("org_1", "user_1", "org:admin", nil)

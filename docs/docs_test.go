@@ -26,6 +26,8 @@ type code struct {
 	consts   map[string]map[string]string // the values of constants by their names, by the name of their type; "" for none
 	metrics  []string
 	settings []string
+	// secretFiles are the variables that may name a file with a setting's value.
+	secretFiles []string
 }
 
 // readCode reads the sources of the module, without tests.
@@ -33,8 +35,8 @@ func readCode(t *testing.T) code {
 	t.Helper()
 	c := code{consts: map[string]map[string]string{}}
 	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() && (entry.Name() == ".ci" || entry.Name() == "node_modules") {
-			return filepath.SkipDir // not the product's
+		if entry != nil && entry.IsDir() && slices.Contains([]string{".ci", "node_modules", "build", "dist"}, entry.Name()) {
+			return filepath.SkipDir // not the product's sources
 		}
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
@@ -50,7 +52,7 @@ func readCode(t *testing.T) code {
 
 var (
 	metricName  = regexp.MustCompile(`^rolecall_[a-z_]+$`)
-	settingName = regexp.MustCompile(`\benv:"([A-Z_]+)"`)
+	settingName = regexp.MustCompile(`\benv:"([A-Z_]+)"( secret:"(?:all|url)")?`)
 )
 
 func (c *code) read(file *ast.File) {
@@ -67,6 +69,9 @@ func (c *code) read(file *ast.File) {
 			if n.Tag != nil {
 				for _, m := range settingName.FindAllStringSubmatch(n.Tag.Value, -1) {
 					c.settings = append(c.settings, m[1])
+					if m[2] != "" {
+						c.secretFiles = append(c.secretFiles, m[1]+"_FILE")
+					}
 				}
 			}
 		}
@@ -153,6 +158,15 @@ func TestDocsNameWhatTheCodeHas(t *testing.T) {
 		require.NotEmpty(t, code.metrics)
 		require.ElementsMatch(t, code.metrics, named("(?m)^\\| `(rolecall_[a-z_]+)(?:\\{[a-z_,]+\\})?` \\|", section(t, operate, "## Metrics")))
 	})
+	t.Run("alerts", func(t *testing.T) {
+		t.Parallel()
+		all := named("(?m)^### Alert `(\\w+)`$", operate)
+		for _, name := range code.values(t, "AlarmName", "") {
+			all = append(all, alertOf(name))
+		}
+		slices.Sort(all)
+		require.Equal(t, all, named(`(?m)^  - alert: (\w+)`, readDocument(t, "../deploy/prometheus/rolecall.rules.yaml")))
+	})
 	t.Run("exit codes", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, code.values(t, "", "^exit[A-Z]"), named(`(?m)^\| (\d+) \|`, section(t, operate, "## Exit codes")))
@@ -161,6 +175,7 @@ func TestDocsNameWhatTheCodeHas(t *testing.T) {
 		t.Parallel()
 		require.NotEmpty(t, code.settings)
 		require.ElementsMatch(t, code.settings, named("(?m)^\\| `([A-Z_]+)` \\|", readDocument(t, "configuration.md")))
+		require.ElementsMatch(t, code.secretFiles, named("(?m); or `([A-Z_]+_FILE)` \\|$", readDocument(t, "configuration.md")))
 	})
 	t.Run("events", func(t *testing.T) {
 		t.Parallel()
@@ -181,13 +196,47 @@ func TestDocsNameWhatTheCodeHas(t *testing.T) {
 	})
 	t.Run("no other settings", func(t *testing.T) {
 		t.Parallel()
-		known := append([]string{"CLERK_WEBHOOK_SECRET", "ROLECALL_TEST_DATABASE_URL", "ROLECALL_BENCH_FLAT"}, code.settings...) // a wrong spelling, and those of tests
+		known := append([]string{ // a wrong spelling, those of tests, and those of Clerk's own libraries and of applications beside dev
+			"CLERK_WEBHOOK_SECRET", "ROLECALL_TEST_DATABASE_URL", "ROLECALL_TEST_ARTIFACTS", "ROLECALL_BENCH_FLAT", "ROLECALL_BENCH_LARGE_URL",
+			"CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "ROLECALL_URL", "ROLECALL_SERVICE_TOKEN",
+		}, slices.Concat(code.settings, code.secretFiles, named(`\{\$([A-Z_]+)\}`, readDocument(t, "../deploy/proxy/Caddyfile")))...)
 		for _, document := range documents(t) {
 			for _, setting := range named(`\b((?:ROLECALL|CLERK)_[A-Z_]*[A-Z])\b`, readDocument(t, document)) {
 				require.Contains(t, known, setting, document)
 			}
 		}
 	})
+}
+
+// alertOf returns the name of the alert of an alarm: of never_swept, RolecallNeverSwept.
+func alertOf(alarm string) string {
+	name := "Rolecall"
+	for word := range strings.SplitSeq(alarm, "_") {
+		name += strings.ToUpper(word[:1]) + word[1:]
+	}
+	return name
+}
+
+// TestDocsSayWhatToDoAboutEachAlert: each alert says what is wrong and what to do, and leads to the
+// heading of its alarm, or to its own.
+func TestDocsSayWhatToDoAboutEachAlert(t *testing.T) {
+	t.Parallel()
+	headings := anchors(readDocument(t, "operate.md"))
+	ofAlarm := regexp.MustCompile(`rolecall_alarm\{name="(\w+)"\}`)
+	for _, rule := range strings.Split(readDocument(t, "../deploy/prometheus/rolecall.rules.yaml"), "\n  - alert: ")[1:] {
+		name := regexp.MustCompile(`^\w+`).FindString(rule)
+		want := "alert-" + strings.ToLower(name)
+		if alarm := ofAlarm.FindStringSubmatch(rule); alarm != nil {
+			require.Equal(t, alertOf(alarm[1]), name)
+			want = "alarm-" + alarm[1]
+		}
+		require.Contains(t, headings, want, name)
+		for _, line := range []string{
+			`labels: \{severity: (?:page|ticket|info)\}`, `  summary: \S.+[.\]]'?`, `  action: \S.+\.`, `  runbook_url: docs/operate\.md#` + want,
+		} {
+			require.Regexp(t, `(?m)^    `+line+`$`, rule, name)
+		}
+	}
 }
 
 // documents returns the paths of all documents.
@@ -276,8 +325,8 @@ func sourceFiles(t *testing.T) []string {
 	t.Helper()
 	paths := []string{}
 	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules") {
-			return filepath.SkipDir
+		if entry != nil && entry.IsDir() && slices.Contains([]string{".git", "node_modules", "bin", "build", "dist", "generated"}, entry.Name()) {
+			return filepath.SkipDir // what builds write, maybe just now
 		}
 		paths = append(paths, strings.TrimPrefix(filepath.ToSlash(path), "../"))
 		return err

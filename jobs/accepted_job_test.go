@@ -21,7 +21,7 @@ func TestAccept_JobIsLikeRiversOwn(t *testing.T) {
 		mirrortest.UserNamed(t, "msg_2", "user_1", "Kim", 1), banned(t, "msg_3", "user_2"), mirrortest.UserNamed(t, "msg_1", "user_3", "Kim", 1),
 		{ID: "msg_4", Urgency: clerksync.MayRevoke, State: clerksync.StateReceived},
 	}
-	_, err := store.AcceptDeliveries(t.Context(), b.Pool, deliveries, applyJobs())
+	_, err := store.AcceptDeliveries(t.Context(), b.Pool, deliveries, applyJobs(nil))
 	require.NoError(t, err)
 	accepted := b.rawJobs(t)
 	require.Len(t, accepted, 3, "one for each urgency")

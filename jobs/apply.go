@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/jobs/merge"
@@ -25,12 +26,13 @@ type applyWorker struct {
 	river.WorkerDefaults[ApplyArgs]
 
 	pool   *pgxpool.Pool
+	tracer trace.Tracer // nil if jobs aren't traced
 	logger *slog.Logger
-	ended  func(clerksync.State)
+	ended  func(clerksync.State, time.Duration)
 	sweeps bool // sweep soon after roles moved
 
-	rounds map[string]*rounds.Rounds[string, struct{}] // by queue
-	turns  *store.Shares                               // of the jobs of a queue that failed in a round
+	rounds map[string]*rounds.Rounds[string, *trace.SpanContext] // by queue; an answer names the round's span, if it has one
+	turns  *store.Shares                                         // of the jobs of a queue that failed in a round
 
 	stalls     stalls
 	pace       pace
@@ -39,7 +41,10 @@ type applyWorker struct {
 
 func newApplyWorker(c WorkersConfig) *applyWorker {
 	w := &applyWorker{pool: c.Pool, logger: c.Logger, ended: c.Ended, sweeps: c.Sweeper != nil, turns: store.NewShares(jobsAlone)}
-	w.rounds = map[string]*rounds.Rounds[string, struct{}]{
+	if c.Tracers != nil {
+		w.tracer = c.Tracers.Tracer(tracerName)
+	}
+	w.rounds = map[string]*rounds.Rounds[string, *trace.SpanContext]{
 		QueueApply:       w.inRounds(QueueApply, applyRounds, worthARound),
 		QueueRevocations: w.inRounds(QueueRevocations, revocationRounds, 0),
 	}
@@ -58,7 +63,9 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 	if job.Queue == QueueHeldUp {
 		work = w.workHeldUp
 	}
+	ctx, span := w.startJob(ctx, job)
 	err := work(ctx, job)
+	endSpan(span, err)
 	if _, later := errors.AsType[*rivertype.JobSnoozeError](err); err != nil && !later {
 		w.logger.WarnContext(ctx, "apply deliveries", "error", err, "count", len(job.Args.SvixIDs))
 	}
@@ -83,8 +90,9 @@ func (w *applyWorker) inTx(ctx context.Context, a attempt) (slow bool, err error
 	if err != nil {
 		return false, fmt.Errorf("apply %d deliveries: %w", len(a.ids), err)
 	}
+	now := time.Now()
 	for _, d := range done.Deliveries {
-		w.ended(d.State)
+		w.ended(d.State, now.Sub(d.WaitsSince))
 		logQuarantine(ctx, w.logger, d)
 	}
 	return done.slow, nil

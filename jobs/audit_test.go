@@ -10,9 +10,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestApply_AuditsEachEffectiveChangeOnce(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
+// auditedHistory is a history with every sort of change, and with deliveries that come late.
+func auditedHistory(t *testing.T) []clerksync.Delivery {
+	t.Helper()
 	member := func(id, what, role string, after int64) clerksync.Delivery {
 		return mirrortest.Event(t, id, "organizationMembership."+what, after, map[string]any{
 			"id": "orgmem_1", "role": role, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + after,
@@ -33,7 +33,7 @@ func TestApply_AuditsEachEffectiveChangeOnce(t *testing.T) {
 	user := func(id string, after int64, banned bool) clerksync.Delivery {
 		return mirrortest.Event(t, id, "user.updated", after, map[string]any{"id": "user_2", "banned": banned, "updated_at": mirrortest.T0 + after})
 	}
-	history := []clerksync.Delivery{
+	return []clerksync.Delivery{
 		organization("msg_01", "created", "North", 1),
 		invitation("msg_02", "created", "pending", 2),
 		invitation("msg_03", "accepted", "accepted", 3),
@@ -49,12 +49,17 @@ func TestApply_AuditsEachEffectiveChangeOnce(t *testing.T) {
 		organization("msg_13", "updated", "Late", 3),                                             // late
 		mirrortest.Event(t, "msg_14", "organization.deleted", 11, map[string]any{"id": "org_1"}), // once more
 	}
+}
+
+func TestApply_AuditsEachEffectiveChangeOnce(t *testing.T) {
+	t.Parallel()
+	b, history := setup(t), auditedHistory(t)
 	for _, d := range history {
 		b.Insert(t, d)
 		_, err := b.apply(t.Context(), d.ID)
 		require.NoError(t, err)
 	}
-	require.Equal(t, []mirrortest.AuditRow{
+	want := []mirrortest.AuditRow{
 		{Organization: "org_1", Actor: "user_1", Action: "workspace.created", Target: "org_1", Cause: "msg_01"},
 		{Organization: "org_1", Actor: "user_1", Action: "invitation.sent", Target: "orginv_1", Cause: "msg_02"},
 		{Organization: "org_1", Actor: "user_2", Action: "invitation.accepted", Target: "orginv_1", Cause: "msg_03"},
@@ -66,7 +71,13 @@ func TestApply_AuditsEachEffectiveChangeOnce(t *testing.T) {
 		{Organization: "org_1", Action: "member.removed", Target: "user_2", Cause: "msg_09"},
 		{Action: "role.changed", Target: "role_1", Cause: "msg_10"},
 		{Organization: "org_1", Action: "workspace.deleted", Target: "org_1", Cause: "msg_11"},
-	}, b.Audit(t))
+		{Organization: "org_1", Action: "member.restated", Target: "user_2", Cause: "msg_12"}, // the role before msg_09
+	}
+	require.Equal(t, want, b.Audit(t))
+	b.Exec(t, "UPDATE rolecall.deliveries SET state = 'received'") // as a replay does
+	_, err := b.apply(t.Context(), mirrortest.IDs(history)...)
+	require.NoError(t, err)
+	require.Equal(t, want, b.Audit(t), "a replay records nothing again")
 	type change struct{ Before, After string }
 	var role change
 	require.NoError(t, b.Pool.QueryRow(t.Context(),

@@ -47,8 +47,8 @@ func (ApplyArgs) InsertOpts() river.InsertOpts {
 }
 
 // applyJobs says which job applies a delivery that is accepted. What ends in the inbox needs none.
-func applyJobs() store.Jobs {
-	return store.Jobs{Kind: applyKind, MaxAttempts: maxJobAttempts, Of: func(d clerksync.Delivery) (queue string, priority int16) {
+func applyJobs(from traceparents) store.Jobs {
+	return store.Jobs{Kind: applyKind, MaxAttempts: maxJobAttempts, Metadata: from.metadata(), Of: func(d clerksync.Delivery) (queue string, priority int16) {
 		if d.State != clerksync.StateReceived {
 			return "", 0
 		}

@@ -116,7 +116,7 @@ func TestApply_LostRaceIsTriedFiveTimes(t *testing.T) {
 			$$ BEGIN PERFORM nextval('rolecall.races'); RETURN NULL; END $$;
 		CREATE TRIGGER lose BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.lose()`)
 	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
-	w := &applyWorker{pool: b.Pool, logger: b.Logs.Logger(), ended: func(clerksync.State) {}}
+	w := &applyWorker{pool: b.Pool, logger: b.Logs.Logger(), ended: func(clerksync.State, time.Duration) {}}
 	require.ErrorIs(t, w.one(t.Context(), part{ids: []string{"msg_1"}}), store.ErrRaced)
 	require.Equal(t, 5, b.Count(t, "SELECT last_value FROM rolecall.races"))
 	require.Equal(t, "received", b.Ledger(t, "msg_1").State)

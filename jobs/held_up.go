@@ -145,7 +145,7 @@ func (w *applyWorker) one(ctx context.Context, p part) error {
 	if state == clerksync.StateReceived {
 		return err
 	}
-	w.ended(state)
+	w.ended(state, 0)
 	logQuarantine(ctx, w.logger, clerksync.Delivery{ID: id, State: state, Reason: err.Error()})
 	return nil
 }

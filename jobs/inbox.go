@@ -115,10 +115,12 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 //
 // After an error the delivery may be stored or not, and the sender should send it again. Accept
 // returns after [acceptTimeout] at the latest, however long the queue is.
-func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error) {
+func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (receipt clerksync.Receipt, err error) {
 	admit(&d, in.cfg.InstanceID())
 	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
 	defer cancel()
+	ctx, end := startAccept(ctx, d)
+	defer func() { end(err) }()
 	e := &entry{caller: ctx, delivery: d, done: make(chan struct{})}
 	if err := in.enter(e); err != nil {
 		return clerksync.Receipt{}, err
@@ -204,7 +206,9 @@ func (in *Inbox) run(do stage, batch []*entry) (left []*entry) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
 	defer cancel()
+	ctx, span := startCommit(ctx, batch)
 	left, err := do(ctx, batch)
+	endSpan(span, err)
 	locked := merge.IsCode(err, merge.LockNotAvailable)
 	if (locked || store.Refused(err)) && len(batch) > 1 {
 		for _, e := range batch {

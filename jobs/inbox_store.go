@@ -18,7 +18,7 @@ type stage func(context.Context, []*entry) (left []*entry, err error)
 // storeNew commits the deliveries that the ledger doesn't have, each with a job: in one round trip.
 func (in *Inbox) storeNew(ctx context.Context, batch []*entry) (left []*entry, err error) {
 	first, unique := leaders(batch)
-	receipts, err := in.accept(ctx, unique)
+	receipts, err := in.accept(ctx, unique, traceparentsOf(batch))
 	if err != nil {
 		return nil, fmt.Errorf("store deliveries: %w", err)
 	}
@@ -33,8 +33,8 @@ func (in *Inbox) storeNew(ctx context.Context, batch []*entry) (left []*entry, e
 
 // accept commits deliveries, and leaves the wake-up of their workers to a later commit if it isn't
 // due yet.
-func (in *Inbox) accept(ctx context.Context, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
-	jobs, due := applyJobs(), in.wakes.due()
+func (in *Inbox) accept(ctx context.Context, deliveries []clerksync.Delivery, from traceparents) (map[string]clerksync.Receipt, error) {
+	jobs, due := applyJobs(from), in.wakes.due()
 	if !due {
 		jobs.Quiet = []string{QueueApply}
 	}
@@ -53,7 +53,7 @@ func (in *Inbox) storeCopies(ctx context.Context, batch []*entry) (left []*entry
 	first, unique := leaders(batch)
 	var receipts map[string]clerksync.Receipt
 	err = pgx.BeginFunc(ctx, in.cfg.Pool, func(tx pgx.Tx) error {
-		receipts, err = store.ReplaceQuarantined(ctx, tx, unique, applyJobs())
+		receipts, err = store.ReplaceQuarantined(ctx, tx, unique, applyJobs(traceparentsOf(batch)))
 		return err
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -131,7 +132,7 @@ func TestApply_OneByOneQuarantinesAfterLastAttempt(t *testing.T) {
 	b.Exec(t, raising("rolecall.users", "NEW.id = 'user_poison'"))
 	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1), mirrortest.UserNamed(t, "msg_2", "user_poison", "Kim", 1), mirrortest.UserNamed(t, "msg_3", "user_3", "Kim", 1))
 	var reported []clerksync.State
-	w := &applyWorker{pool: b.Pool, logger: b.Logs.Logger(), ended: func(s clerksync.State) { reported = append(reported, s) }}
+	w := &applyWorker{pool: b.Pool, logger: b.Logs.Logger(), ended: func(s clerksync.State, _ time.Duration) { reported = append(reported, s) }}
 	oneByOne := func() error {
 		singles, err := readSingles(t.Context(), b.Pool, []string{"msg_1", "msg_2", "msg_3"})
 		require.NoError(t, err)

@@ -7,8 +7,12 @@ import (
 
 // quiet passes on River's warnings and errors only. River logs every routine step at lower levels.
 func quiet(logger *slog.Logger) *slog.Logger {
-	return slog.New(levelHandler{Handler: logger.Handler(), least: slog.LevelWarn})
+	return slog.New(levelHandler{Handler: logger.Handler(), least: slog.LevelWarn}).With(LoggedBy, "river")
 }
+
+// LoggedBy is the attribute that River's lines have. Their errors are text, so that nobody can tell
+// from a line why it was written.
+const LoggedBy = "logged_by"
 
 // levelHandler drops records below a level.
 type levelHandler struct {

@@ -57,7 +57,7 @@ func replay(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, instan
 	entry, err := store.LockLedgerRow(ctx, tx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return &notReplayableError{"not in the ledger"}
+		return &notReplayableError{"not in the ledger: it never came, or it was pruned"}
 	case err != nil:
 		return err
 	case entry.State == clerksync.StateReceived:

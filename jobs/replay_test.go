@@ -26,7 +26,7 @@ func TestReplay_AppliesWhatCanBeRead(t *testing.T) {
 		{SvixID: "msg_unreadable", Why: `undecodable delivery: member "type" is not of the expected type`},
 		{SvixID: "msg_secret", Why: "the ledger has no body: it was pruned, or never kept"},
 		{SvixID: "msg_waiting", Why: "it is already waiting to be applied"},
-		{SvixID: "msg_none", Why: "not in the ledger"},
+		{SvixID: "msg_none", Why: "not in the ledger: it never came, or it was pruned"},
 	}, replayed)
 	b.work(t)
 	b.UntilState(t, "msg_foreign", clerksync.StateApplied)
@@ -92,7 +92,7 @@ func TestPrune_ForgetsOldBodies(t *testing.T) {
 		b.Insert(t, d)
 	}
 	cfg := b.workersConfig()
-	cfg.BodyRetention = 24 * time.Hour
+	cfg.Retention.Bodies = 24 * time.Hour
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
 	start(t, w) // the leader prunes

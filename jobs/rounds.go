@@ -3,8 +3,10 @@ package jobs
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/riverqueue/river"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/jobs/merge"
@@ -35,14 +37,16 @@ const (
 )
 
 // inRounds returns the rounds in which the jobs of a queue are applied.
-func (w *applyWorker) inRounds(queue string, atOnce, worth int) *rounds.Rounds[string, struct{}] {
-	return rounds.New(rounds.Config[string, struct{}]{
-		Ask: func(ctx context.Context, svixIDs []string) ([]struct{}, error) {
+func (w *applyWorker) inRounds(queue string, atOnce, worth int) *rounds.Rounds[string, *trace.SpanContext] {
+	return rounds.New(rounds.Config[string, *trace.SpanContext]{
+		Ask: func(ctx context.Context, svixIDs []string) ([]*trace.SpanContext, error) {
+			ctx, span := startRound(ctx, len(svixIDs))
 			_, err := w.inTx(ctx, attempt{ids: svixIDs, bounds: w.brief(len(svixIDs)), queue: queue})
 			if err != nil {
 				err = &roundError{err, len(svixIDs)}
 			}
-			return make([]struct{}, len(svixIDs)), err
+			endSpan(span, err)
+			return slices.Repeat([]*trace.SpanContext{spanContext(span)}, len(svixIDs)), err
 		},
 		AtOnce: atOnce, Worth: worth, Patience: briefLockWait,
 		Batch:   roundSize,
@@ -63,7 +67,8 @@ func (e *roundError) Unwrap() error { return e.error }
 // workBriefly applies a job's deliveries in a round. If that fails, it tries the job alone, and
 // sets aside the parts that fail.
 func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
-	_, err := w.rounds[job.Queue].Ask(ctx, job.Args.SvixIDs...)
+	in, err := w.rounds[job.Queue].Ask(ctx, job.Args.SvixIDs...)
+	linkRound(ctx, in)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

@@ -150,12 +150,7 @@ func moveOut(ctx context.Context, tx pgx.Tx, queue string, suspects, certain []p
 
 // moveIn enqueues parts within a transaction, in jobs of MaxBatch deliveries at most.
 func moveIn(ctx context.Context, tx pgx.Tx, opts *river.InsertOpts, parts []part) error {
-	var params []river.InsertManyParams
-	for _, p := range parts {
-		for batch := range slices.Chunk(p.ids, MaxBatch) {
-			params = append(params, river.InsertManyParams{Args: ApplyArgs{SvixIDs: batch}, InsertOpts: opts})
-		}
-	}
+	params := jobsOf(traceparentsIn(ctx), opts, parts)
 	if len(params) == 0 {
 		return nil
 	}
@@ -164,6 +159,18 @@ func moveIn(ctx context.Context, tx pgx.Tx, opts *river.InsertOpts, parts []part
 		return fmt.Errorf("find queue for deliveries that go aside: %w", err)
 	}
 	return insertJobs(ctx, client, tx, params)
+}
+
+// jobsOf returns the jobs of parts. They keep the traceparents of their deliveries.
+func jobsOf(from traceparents, opts *river.InsertOpts, parts []part) (params []river.InsertManyParams) {
+	for _, p := range parts {
+		for batch := range slices.Chunk(p.ids, MaxBatch) {
+			with := *opts
+			with.Metadata = from.of(batch).metadata()
+			params = append(params, river.InsertManyParams{Args: ApplyArgs{SvixIDs: batch}, InsertOpts: &with})
+		}
+	}
+	return params
 }
 
 // heldUp reports whether an error says that rows were locked or slow, and nothing about the

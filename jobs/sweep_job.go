@@ -14,7 +14,6 @@ import (
 
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // QueueSweeps is the queue of sweeps.
@@ -124,7 +123,7 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 	}
 	slice, cancel := context.WithTimeout(ctx, sweepSlice)
 	defer cancel()
-	report, err := w.sweeper.Run(slice, sweep.Options{Trigger: job.Args.Trigger})
+	report, err := runSlice(ctx, slice, w.sweeper, w.logger, sweep.Options{Trigger: job.Args.Trigger})
 	switch {
 	case err == nil && slices.Contains([]sweep.GuardReason{sweep.ReasonListingIncomplete, sweep.ReasonListRefused, sweep.ReasonReadsBehind}, report.Reason):
 		return river.JobSnooze(sweepAgain)
@@ -132,17 +131,37 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 		return nil
 	case err == nil: // a sweep that was continued may have begun too early
 		return river.JobSnooze(0)
+	default:
+		return whenInterrupted(ctx, slice, w.logger, report, err)
+	}
+}
+
+// runSlice sweeps until the slice is over. If the sweep ends, what it listed is forgotten soon,
+// by another job.
+func runSlice(ctx, slice context.Context, sweeper *sweep.Sweeper, logger *slog.Logger, opts sweep.Options) (sweep.Report, error) {
+	report, err := sweeper.Run(slice, opts)
+	if err == nil || errors.Is(err, sweep.ErrUnreadable) {
+		if err := pruneSoon(ctx); err != nil { // the job of the next hour does it
+			logger.WarnContext(ctx, "what a sweep listed isn't forgotten yet", "sweep_id", report.SweepID, "error", err)
+		}
+	}
+	return report, err
+}
+
+// whenInterrupted returns what becomes of a job whose sweep returned an error.
+func whenInterrupted(ctx, slice context.Context, logger *slog.Logger, report sweep.Report, err error) error {
+	switch {
 	case errors.Is(err, sweep.ErrUnreadable): // an operator has to look
 		return nil
 	case errors.Is(err, sweep.ErrRunning):
 		return river.JobSnooze(sweepPause)
 	case (slice.Err() != nil || errors.Is(err, context.DeadlineExceeded)) && ctx.Err() == nil: // the slice is over, or would be before the next call
 		return river.JobSnooze(0)
-	case errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
-		w.logger.WarnContext(ctx, "sweep waits for Clerk", "sweep_id", report.SweepID, "reason", report.Reason, "error", err)
+	case clerkIsAway(err):
+		logger.WarnContext(ctx, "sweep waits for Clerk", "sweep_id", report.SweepID, "reason", report.Reason, "error", err)
 		return river.JobSnooze(sweepPause)
 	default:
-		w.logger.WarnContext(ctx, "sweep", "sweep_id", report.SweepID, "error", err)
+		logger.WarnContext(ctx, "the sweep failed, and is tried again", "sweep_id", report.SweepID, "error", err)
 		return riverResult(ctx, err)
 	}
 }

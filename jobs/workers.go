@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/migrations"
@@ -54,13 +56,19 @@ type WorkersConfig struct {
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously:
 	// what a crash of the database loses is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
+	// Tracers makes the spans of jobs whose deliveries came with traced requests. Optional.
+	Tracers trace.TracerProvider
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
-	// BodyRetention is how long the bodies of deliveries that ended are kept. 0 keeps them for
-	// ever.
-	BodyRetention time.Duration
-	// Ended is called with the state in which each delivery ended. Optional.
-	Ended func(clerksync.State)
+	// Retention says how long records are kept. Its zero value keeps them for ever.
+	Retention Retention
+	// Pruned is called with the number of rows that were forgotten together. Optional.
+	Pruned func(kind Prunable, rows int)
+	// Ended is called with the state in which each delivery ended, and how long it had waited since
+	// its receipt or its last replay. Optional.
+	Ended func(state clerksync.State, waited time.Duration)
+	// ID is what River calls this process; at most 100 characters. Defaults to an id that River makes.
+	ID string
 	// Sweeper compares the mirror with Clerk, each SweepInterval, at the start, and soon after
 	// roles changed. Optional.
 	Sweeper *sweep.Sweeper
@@ -74,7 +82,10 @@ func (c WorkersConfig) withDefaults() WorkersConfig {
 		c.Queue = c.Pool
 	}
 	if c.Ended == nil {
-		c.Ended = func(clerksync.State) {}
+		c.Ended = func(clerksync.State, time.Duration) {}
+	}
+	if c.Pruned == nil {
+		c.Pruned = func(Prunable, int) {}
 	}
 	return c
 }
@@ -109,10 +120,13 @@ func NewWorkers(cfg WorkersConfig) (*Workers, error) {
 // river is River's configuration, without the workers themselves.
 func (c WorkersConfig) river() *river.Config {
 	return &river.Config{
+		CancelledJobRetentionPeriod: riverLife(c.Retention.Jobs),
 		CompletedJobRetentionPeriod: keepCompleted,
+		DiscardedJobRetentionPeriod: riverLife(c.Retention.Jobs),
 		FetchCooldown:               fetchCooldown,
 		FetchOnlyKnownKinds:         true, // a job of a newer version waits for a process that knows it
 		FetchPollInterval:           fetchPollInterval,
+		ID:                          c.ID,
 		JobTimeout:                  jobTimeout,
 		Logger:                      quiet(c.Logger),
 		PeriodicJobs:                c.periodic(),
@@ -124,8 +138,16 @@ func (c WorkersConfig) river() *river.Config {
 	}
 }
 
+// riverLife is a life as River takes it: for River, 0 is its own default, and -1 is for ever.
+func riverLife(life time.Duration) time.Duration {
+	if life == 0 {
+		return -1
+	}
+	return life
+}
+
 func (c WorkersConfig) periodic() []*river.PeriodicJob {
-	jobs := pruning()
+	jobs := slices.Concat(pruning(), cutting(), judging())
 	if c.Sweeper != nil {
 		jobs = append(jobs, sweeping(c.SweepInterval)...)
 	}
@@ -146,8 +168,11 @@ func (c WorkersConfig) queues() map[string]river.QueueConfig {
 func newWorkers(cfg WorkersConfig, riverCfg *river.Config) (*Workers, error) {
 	riverCfg.Workers = river.NewWorkers()
 	river.AddWorker(riverCfg.Workers, newApplyWorker(cfg))
-	river.AddWorker(riverCfg.Workers, &pruneWorker{pool: cfg.Pool, retention: cfg.BodyRetention})
+	river.AddWorker(riverCfg.Workers, &pruneWorker{pool: cfg.Pool, keep: cfg.Retention, pruned: cfg.Pruned})
+	river.AddWorker(riverCfg.Workers, &cutWorker{pool: cfg.Pool, retention: cfg.Retention.Audit})
+	river.AddWorker(riverCfg.Workers, &judgeWorker{pool: cfg.Pool})
 	river.AddWorker(riverCfg.Workers, &sweepWorker{pool: cfg.Pool, sweeper: cfg.Sweeper, logger: cfg.Logger})
+	river.AddWorker(riverCfg.Workers, &orderedSweepWorker{pool: cfg.Pool, sweeper: cfg.Sweeper, logger: cfg.Logger})
 	client, err := river.NewClient(riverpgxv5.New(cfg.Queue), riverCfg)
 	if err != nil {
 		return nil, fmt.Errorf("open queue for working: %w", err)

@@ -113,6 +113,36 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.keep_audit_entry()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF EXISTS (
+            SELECT FROM rolecall.audit_cuts c JOIN rolecall.audit_heads h ON h.organization_id = c.organization_id
+            WHERE c.organization_id = OLD.organization_id AND c.seq >= OLD.seq AND h.seq > OLD.seq AND c.xmin = pg_current_xact_id()::xid
+        ) THEN
+            RETURN OLD;
+        END IF;
+    ELSIF (NEW.id, NEW.organization_id, NEW.actor, NEW.action, NEW.at, NEW.cause, NEW.seq, NEW.prev_hash, NEW.hash, NEW.impersonator)
+        IS NOT DISTINCT FROM
+        (OLD.id, OLD.organization_id, OLD.actor, OLD.action, OLD.at, OLD.cause, OLD.seq, OLD.prev_hash, OLD.hash, OLD.impersonator)
+        AND EXISTS (
+            SELECT FROM rolecall.audit_log v
+            WHERE v.organization_id = '' AND v.seq = NEW.erased_by AND v.action = 'operator.erased'
+                AND v.data::jsonb -> 'entries' @> jsonb_build_array(jsonb_build_object('workspace_id', NEW.organization_id, 'id', NEW.seq,
+                    'hash', encode(NEW.hash, 'hex'), 'left', encode(rolecall.audit_hash(NEW.seq, NEW.prev_hash,
+                        rolecall.audit_content(NEW.organization_id, NEW.actor, NEW.action, NEW.target, NEW.before::text, NEW.after::text,
+                            NEW.data::text, NEW.at, NEW.cause), NEW.impersonator), 'hex')))
+        )
+    THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.keep_current()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -167,6 +197,13 @@ CREATE OR REPLACE FUNCTION rolecall.refuse_change()
  LANGUAGE plpgsql
 AS $function$
 BEGIN
+    IF TG_OP <> 'TRUNCATE' AND EXISTS (
+        SELECT FROM rolecall.audit_log v JOIN rolecall.audit_heads h ON h.organization_id = v.organization_id AND h.seq = v.seq
+        WHERE v.organization_id = '' AND v.xmin = pg_current_xact_id()::xid
+            AND v.action = CASE TG_OP WHEN 'DELETE' THEN 'operator.log_cut' ELSE 'operator.erased' END
+    ) THEN
+        RETURN NULL; -- the rows have a trigger of their own
+    END IF;
     RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
 END
 $function$;
@@ -282,6 +319,23 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.vouch_for_cut()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND (NEW.organization_id <> OLD.organization_id OR NEW.seq < OLD.seq) OR NOT EXISTS (
+        SELECT FROM rolecall.audit_log v
+        WHERE v.organization_id = '' AND v.seq = NEW.cut_by AND v.action = 'operator.log_cut'
+            AND v.data::jsonb -> 'cuts' @> jsonb_build_array(jsonb_build_object('workspace_id', NEW.organization_id, 'through', NEW.seq,
+                'hash', encode(NEW.hash, 'hex'), 'kept', NEW.kept, 'digest', encode(NEW.digest, 'hex')))
+    ) THEN
+        RAISE EXCEPTION 'the audit log is cut only by an entry that says so' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.workspaces_of(user_id text)
  RETURNS SETOF text
  LANGUAGE plpgsql
@@ -304,6 +358,17 @@ $function$;
 CREATE SEQUENCE rolecall.river_job_id_seq;
 
 CREATE SEQUENCE rolecall.river_notification_id_seq;
+
+CREATE TABLE rolecall.audit_cuts (
+    organization_id text NOT NULL,
+    seq bigint NOT NULL,
+    hash bytea NOT NULL,
+    kept bigint NOT NULL,
+    digest bytea NOT NULL,
+    before timestamp with time zone NOT NULL,
+    cut_by bigint NOT NULL,
+    CONSTRAINT audit_cuts_pkey PRIMARY KEY (organization_id)
+);
 
 CREATE TABLE rolecall.audit_heads (
     organization_id text NOT NULL,
@@ -335,6 +400,7 @@ CREATE TABLE rolecall.audit_log (
     prev_hash bytea NOT NULL,
     hash bytea NOT NULL,
     impersonator text,
+    erased_by bigint,
     CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
 
@@ -355,6 +421,8 @@ CREATE TABLE rolecall.commands (
     sent_at timestamp with time zone DEFAULT clock_timestamp(),
     last_sent_at timestamp with time zone DEFAULT clock_timestamp(),
     impersonator text,
+    request_id text,
+    shown_by text,
     CONSTRAINT commands_key_key UNIQUE (key),
     CONSTRAINT commands_pkey PRIMARY KEY (id),
     CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'unknown'::text, 'done'::text, 'failed'::text])))
@@ -367,6 +435,7 @@ CREATE TABLE rolecall.database_identity (
     noted_at timestamp with time zone NOT NULL,
     changed_at timestamp with time zone,
     change text DEFAULT ''::text NOT NULL,
+    table_oid bigint,
     CONSTRAINT database_identity_one_check CHECK (one),
     CONSTRAINT database_identity_pkey PRIMARY KEY (one)
 );
@@ -418,7 +487,15 @@ CREATE TABLE rolecall.drift (
 CREATE TABLE rolecall.ended_sessions (
     id text NOT NULL,
     ended_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    user_id text,
     CONSTRAINT ended_sessions_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.erasures (
+    user_id text NOT NULL,
+    erased_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    checked_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    CONSTRAINT erasures_pkey PRIMARY KEY (user_id)
 );
 
 CREATE TABLE rolecall.goose_db_version (
@@ -452,7 +529,20 @@ CREATE TABLE rolecall.invitations (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_received_at timestamp with time zone,
     lifted_at timestamp with time zone,
+    erased boolean DEFAULT false NOT NULL,
     CONSTRAINT invitations_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.measurements (
+    minute timestamp with time zone NOT NULL,
+    process_id text NOT NULL,
+    accepted bigint,
+    questions bigint,
+    refused bigint,
+    applied bigint,
+    longest_us bigint,
+    waits bigint[],
+    CONSTRAINT measurements_pkey PRIMARY KEY (minute, process_id)
 );
 
 CREATE TABLE rolecall.member_counts (
@@ -479,7 +569,38 @@ CREATE TABLE rolecall.memberships (
     lifted_at timestamp with time zone,
     alive_at timestamp with time zone,
     followed boolean DEFAULT false NOT NULL,
+    erased boolean DEFAULT false NOT NULL,
     CONSTRAINT memberships_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.needs (
+    organization_id text NOT NULL,
+    need text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    settled boolean NOT NULL,
+    members bigint NOT NULL,
+    CONSTRAINT needs_pkey PRIMARY KEY (organization_id, need)
+);
+
+CREATE TABLE rolecall.needs_round (
+    one boolean DEFAULT true NOT NULL,
+    began_at timestamp with time zone,
+    "position" text DEFAULT ''::text NOT NULL,
+    worked interval DEFAULT '00:00:00'::interval NOT NULL,
+    next_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    counts json,
+    CONSTRAINT needs_round_one_check CHECK (one),
+    CONSTRAINT needs_round_pkey PRIMARY KEY (one)
+);
+
+CREATE TABLE rolecall.operator_sessions (
+    id_hash bytea NOT NULL,
+    operator text NOT NULL,
+    token_hash bytea NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT operator_sessions_pkey PRIMARY KEY (id_hash)
 );
 
 CREATE TABLE rolecall.organizations (
@@ -498,6 +619,7 @@ CREATE TABLE rolecall.organizations (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_received_at timestamp with time zone,
     lifted_at timestamp with time zone,
+    max_memberships bigint,
     CONSTRAINT organizations_pkey PRIMARY KEY (id)
 );
 
@@ -520,6 +642,22 @@ CREATE TABLE rolecall.policy_reading (
     read_at timestamp with time zone NOT NULL,
     CONSTRAINT policy_reading_one_check CHECK (one),
     CONSTRAINT policy_reading_pkey PRIMARY KEY (one)
+);
+
+CREATE TABLE rolecall.processes (
+    id text NOT NULL,
+    host_name text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    web boolean NOT NULL,
+    workers boolean NOT NULL,
+    sweeps boolean NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    clerk_sent integer,
+    clerk_limit integer,
+    clerk_paused boolean DEFAULT false NOT NULL,
+    CONSTRAINT processes_pkey PRIMARY KEY (id)
 );
 
 CREATE TABLE rolecall.revisions (
@@ -651,8 +789,11 @@ CREATE TABLE rolecall.users (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_received_at timestamp with time zone,
     lifted_at timestamp with time zone,
+    erased boolean DEFAULT false NOT NULL,
     CONSTRAINT users_pkey PRIMARY KEY (id)
-);
+) WITH (fillfactor=85);
+
+CREATE INDEX audit_keys_entry ON rolecall.audit_keys USING btree (entry_id);
 
 CREATE INDEX audit_log_action ON rolecall.audit_log USING btree (organization_id, action, at, seq);
 
@@ -670,7 +811,9 @@ CREATE INDEX commands_creations ON rolecall.commands USING btree (organization_i
 
 CREATE INDEX commands_open ON rolecall.commands USING btree (organization_id) WHERE (state = ANY (ARRAY['begun'::text, 'unknown'::text]));
 
-CREATE INDEX deliveries_by_time ON rolecall.deliveries USING brin (received_at);
+CREATE INDEX commands_shown_by ON rolecall.commands USING btree (shown_by) WHERE (shown_by IS NOT NULL);
+
+CREATE INDEX deliveries_by_receipt ON rolecall.deliveries USING btree (received_at);
 
 CREATE INDEX deliveries_quarantined ON rolecall.deliveries USING btree (received_at) WHERE (state = 'quarantined'::text);
 
@@ -682,6 +825,10 @@ CREATE INDEX domains_organization ON rolecall.domains USING btree (organization_
 
 CREATE INDEX ended_sessions_by_time ON rolecall.ended_sessions USING btree (ended_at);
 
+CREATE INDEX ended_sessions_of_user ON rolecall.ended_sessions USING btree (user_id, ended_at) WHERE (user_id IS NOT NULL);
+
+CREATE INDEX invitations_of_user ON rolecall.invitations USING btree (user_id, organization_id) WHERE (user_id IS NOT NULL);
+
 CREATE INDEX invitations_organization ON rolecall.invitations USING btree (organization_id, created_at, id);
 
 CREATE INDEX memberships_joined ON rolecall.memberships USING btree (organization_id, created_at, id) WHERE (deleted_at IS NULL);
@@ -689,6 +836,16 @@ CREATE INDEX memberships_joined ON rolecall.memberships USING btree (organizatio
 CREATE INDEX memberships_pair ON rolecall.memberships USING btree (organization_id, user_id);
 
 CREATE INDEX memberships_user_pair ON rolecall.memberships USING btree (user_id, organization_id);
+
+CREATE INDEX needs_settled ON rolecall.needs USING btree (need, members DESC, organization_id) WHERE settled;
+
+CREATE INDEX operator_sessions_by_expiry ON rolecall.operator_sessions USING btree (expires_at);
+
+CREATE INDEX organizations_by_name ON rolecall.organizations USING btree (lower("left"(name, 64)) COLLATE "C", id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX organizations_deleted_by_name ON rolecall.organizations USING btree (lower("left"(name, 64)) COLLATE "C", id) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX organizations_deleted_by_slug ON rolecall.organizations USING btree (slug) WHERE ((deleted_at IS NOT NULL) AND (octet_length(slug) < 64));
 
 CREATE INDEX organizations_slug ON rolecall.organizations USING btree (slug) WHERE ((deleted_at IS NULL) AND (octet_length(slug) < 64));
 
@@ -707,6 +864,16 @@ CREATE UNIQUE INDEX river_job_unique_idx ON rolecall.river_job USING btree (uniq
 CREATE INDEX river_notification_created_at_idx ON rolecall.river_notification USING btree (created_at);
 
 CREATE INDEX river_notification_topic_id_idx ON rolecall.river_notification USING btree (topic, id);
+
+CREATE INDEX users_by_identifier ON rolecall.users USING btree (lower("left"(COALESCE(identifier, ''::text), 64)) COLLATE "C", id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX users_by_last_name ON rolecall.users USING btree (lower("left"(last_name, 64)) COLLATE "C", id) WHERE ((deleted_at IS NULL) AND (last_name IS NOT NULL));
+
+CREATE INDEX users_by_name ON rolecall.users USING btree (lower("left"(btrim(((COALESCE(first_name, ''::text) || ' '::text) || COALESCE(last_name, ''::text))), 64)) COLLATE "C", id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX users_deleted_by_identifier ON rolecall.users USING btree (lower("left"(COALESCE(identifier, ''::text), 64)) COLLATE "C", id) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX users_deleted_by_name ON rolecall.users USING btree (lower("left"(btrim(((COALESCE(first_name, ''::text) || ' '::text) || COALESCE(last_name, ''::text))), 64)) COLLATE "C", id) WHERE (deleted_at IS NOT NULL);
 
 CREATE VIEW rolecall.current_memberships AS
  SELECT m.id,
@@ -892,9 +1059,19 @@ UNION ALL
      LEFT JOIN rolecall.organizations o ON ((o.id = d.organization_id)))
   WHERE ((d.deleted_at IS NULL) AND (o.deleted_at IS NULL));
 
+CREATE VIEW rolecall.rules_stamp AS
+ SELECT ((COALESCE(( SELECT (r.roles_stamp)::text AS roles_stamp
+           FROM rolecall.revisions r
+          WHERE (r.organization_id = ''::text)), ''::text) || ' '::text) || md5(COALESCE(( SELECT string_agg(((g.role || ' '::text) || g.permission), ','::text ORDER BY g.role, g.permission) AS string_agg
+           FROM rolecall.grants g), ''::text))) AS stamp;
+
+CREATE TRIGGER audit_cuts_vouched BEFORE INSERT OR DELETE OR UPDATE ON rolecall.audit_cuts FOR EACH ROW EXECUTE FUNCTION rolecall.vouch_for_cut();
+
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rolecall.audit_log FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();
 
 CREATE TRIGGER audit_log_chain BEFORE INSERT ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.chain_audit_entry();
+
+CREATE TRIGGER audit_log_vouched BEFORE DELETE OR UPDATE ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.keep_audit_entry();
 
 CREATE TRIGGER memberships_deleted AFTER DELETE ON rolecall.memberships REFERENCING OLD TABLE AS overwritten FOR EACH STATEMENT EXECUTE FUNCTION rolecall.keep_current();
 

@@ -116,25 +116,39 @@ func (s *StandingReader) RolesPermit(permission string) bool {
 // learn returns the roles of an answer, and remembers them if they have a stamp.
 func (s *StandingReader) learn(answered json.RawMessage) (*knownRoles, error) {
 	var answer struct {
-		Stamp *string `json:"stamp"`
-		Roles []struct {
-			clerksync.KeyHolder
-
-			Named string `json:"named"`
-		} `json:"roles"`
+		Stamp *string         `json:"stamp"`
+		Roles json.RawMessage `json:"roles"`
 	}
 	if err := json.Unmarshal(answered, &answer); err != nil {
 		return nil, fmt.Errorf("unpack roles: %w", err)
 	}
-	known := &knownRoles{Roles: clerksync.Roles{}}
-	for _, role := range answer.Roles {
-		known.Roles[role.Named] = append(known.Roles[role.Named], role.KeyHolder)
+	roles, err := unpackRoles(answer.Roles)
+	if err != nil {
+		return nil, err
 	}
+	known := &knownRoles{Roles: roles}
 	if answer.Stamp != nil {
 		known.Stamp = *answer.Stamp
 		s.known.Store(known)
 	}
 	return known, nil
+}
+
+// unpackRoles reads what the database's function role_keys returns.
+func unpackRoles(packed json.RawMessage) (clerksync.Roles, error) {
+	var all []struct {
+		clerksync.KeyHolder
+
+		Named string `json:"named"`
+	}
+	if err := json.Unmarshal(packed, &all); err != nil {
+		return nil, fmt.Errorf("unpack roles: %w", err)
+	}
+	roles := clerksync.Roles{}
+	for _, role := range all {
+		roles[role.Named] = append(roles[role.Named], role.KeyHolder)
+	}
+	return roles, nil
 }
 
 // rowOf returns what both queries say of a pair.

@@ -12,7 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// AuditQuery selects entries of one organization's audit log. Zero values select all.
+// AuditQuery selects entries of one organization's audit log, or of all for [AllAuditEntries]. Zero
+// values select all.
 type AuditQuery struct {
 	OrganizationID        string
 	Actor, Action, Target string
@@ -45,6 +46,25 @@ func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]cler
 	rows, err := auditRows(ctx, db, q, pageSize(limit))
 	if err != nil {
 		return nil, fmt.Errorf("list audit entries: %w", err)
+	}
+	return loggedEntries(rows), nil
+}
+
+// AllAuditEntries lists at most limit entries of all organizations, the newest first: by when they
+// were recorded. Of the query's fields, neither OrganizationID, Before nor Through counts. beforeID
+// is the id after which the page begins; 0 for the first page.
+func AllAuditEntries(ctx context.Context, db DBTX, q AuditQuery, beforeID int64, limit int) ([]clerksync.LoggedEntry, error) {
+	if q.Until.IsZero() {
+		q.Until = endOfTime()
+	}
+	if beforeID == 0 {
+		beforeID = math.MaxInt64
+	}
+	rows, err := queries().AuditPageOfAll(ctx, db, dbsqlc.AuditPageOfAllParams{
+		BeforeID: beforeID, Since: q.Since, Until: q.Until, Actor: q.Actor, Action: q.Action, Target: q.Target, PageSize: pageSize(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list audit entries of all organizations: %w", err)
 	}
 	return loggedEntries(rows), nil
 }
@@ -88,6 +108,7 @@ func loggedEntry(r dbsqlc.RolecallAuditLog) clerksync.LoggedEntry {
 	return clerksync.LoggedEntry{
 		ID: r.ID, Seq: r.Seq, OrganizationID: r.OrganizationID, Actor: r.Actor, Impersonator: r.Impersonator, Action: clerksync.Action(r.Action), Target: r.Target,
 		Before: r.Before, After: r.After, Data: r.Data, At: r.At, Cause: r.Cause, PrevHash: r.PrevHash, Hash: r.Hash,
+		ErasedBy: erasedBy(r.ErasedBy),
 	}
 }
 

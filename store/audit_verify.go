@@ -21,8 +21,29 @@ const chainBatch = 200
 type ChainReport struct {
 	OrganizationID string // "" for entries of the whole instance
 	Entries        int64  // entries that fitted
+	Last           int64  // number of the last one that fitted
+	Cut            int64  // number of the last entry that a cut may have taken; 0 if there was no cut
+	Erased         int64  // of the entries that fitted, those from which something was erased
 	Hash           []byte // of the last one that fitted
 	Broken         *clerksync.Break
+	More           bool // later entries weren't looked at
+}
+
+// VerifyBeginning verifies the first entries of an organization's audit log, some more than the
+// given number at most. If the log has no more, it is [VerifyChain].
+func VerifyBeginning(ctx context.Context, db DBTX, organizationID string, most int64) (ChainReport, error) {
+	last, err := LastAuditSeq(ctx, db, organizationID)
+	if err != nil {
+		return ChainReport{}, err
+	}
+	if last <= most {
+		return VerifyChain(ctx, db, organizationID, clerksync.Mark{})
+	}
+	f, err := follow(ctx, db, organizationID, clerksync.Mark{}, most)
+	if err != nil {
+		return ChainReport{}, err
+	}
+	return f.report(f.broken, true), nil
 }
 
 // VerifyChain computes the hashes of an organization's audit log anew, and reports the first entry
@@ -35,20 +56,51 @@ func VerifyChain(ctx context.Context, db DBTX, organizationID string, noted cler
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !unreadable(err) { // without a head, any entry is one too many
 		return ChainReport{}, fmt.Errorf("read head of audit log: %w", err)
 	}
-	chain := &clerksync.Chain{Noted: noted}
-	broken, err := followChain(ctx, db, organizationID, chain)
+	f, err := follow(ctx, db, organizationID, noted, math.MaxInt64)
 	if err != nil {
-		return ChainReport{}, fmt.Errorf("verify audit log: %w", err)
+		return ChainReport{}, err
 	}
-	return ChainReport{
-		OrganizationID: organizationID, Entries: chain.Seq, Hash: chain.Hash, Broken: chain.End(broken, head.Seq, head.Hash),
-	}, nil
+	return f.report(f.chain.End(f.broken, head.Seq, head.Hash), false), nil
 }
 
-// followChain takes entry after entry until one doesn't fit. If one of a batch can't be read, it
-// continues one by one.
-func followChain(ctx context.Context, db DBTX, organizationID string, chain *clerksync.Chain) (*clerksync.Break, error) {
-	p := dbsqlc.ChainLinksParams{OrganizationID: organizationID, FromSeq: math.MinInt64, FromID: math.MinInt64, PageSize: chainBatch}
+// following is a chain that is being verified.
+type following struct {
+	organizationID string
+	chain          clerksync.Chain
+	vouchers       vouchers
+	broken         *clerksync.Break
+	fitted, erased int64
+}
+
+func (f *following) report(broken *clerksync.Break, more bool) ChainReport {
+	return ChainReport{
+		OrganizationID: f.organizationID, Entries: f.fitted, Last: f.chain.Seq, Hash: f.chain.Hash, Cut: f.chain.Cut.Seq, Erased: f.erased,
+		Broken: broken, More: more,
+	}
+}
+
+// follow takes entry after entry of a chain until one doesn't fit. It ends after the batch in
+// which most entries have fitted.
+func follow(ctx context.Context, db DBTX, organizationID string, noted clerksync.Mark, most int64) (*following, error) {
+	f := &following{organizationID: organizationID, chain: clerksync.Chain{Noted: noted}, vouchers: vouchers{}}
+	cut, by, err := cutOf(ctx, db, organizationID)
+	if err == nil && cut.Seq > 0 {
+		var v clerksync.Voucher
+		v, err = f.vouchers.read(ctx, db, by)
+		f.chain.Cut, f.chain.Vouched = cut, v.VouchesFor(organizationID, cut)
+	}
+	if err == nil {
+		f.broken, err = f.all(ctx, db, most)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verify audit log: %w", err)
+	}
+	return f, nil
+}
+
+// all takes the entries. If one of a batch can't be read, it continues one by one.
+func (f *following) all(ctx context.Context, db DBTX, most int64) (*clerksync.Break, error) {
+	p := dbsqlc.ChainLinksParams{OrganizationID: f.organizationID, FromSeq: math.MinInt64, FromID: math.MinInt64, PageSize: chainBatch}
 	for {
 		rows, err := queries().ChainLinks(ctx, db, p)
 		switch {
@@ -56,30 +108,49 @@ func followChain(ctx context.Context, db DBTX, organizationID string, chain *cle
 			p.PageSize = 1
 			continue
 		case unreadable(err):
-			return new(chain.Unreadable()), nil
+			return new(f.chain.Unreadable()), nil
 		case err != nil:
 			return nil, err
 		}
 		for _, row := range rows {
-			entry := link(row)
-			broken, displaced := chain.Next(entry)
-			if displaced {
-				return displacedBy(ctx, db, chain, entry)
-			}
-			if broken != nil {
-				return broken, nil
+			broken, err := f.take(ctx, db, row)
+			if broken != nil || err != nil {
+				return broken, err
 			}
 			p.FromSeq, p.FromID = row.Seq, row.ID+1
 		}
-		if len(rows) < int(p.PageSize) {
+		if len(rows) < int(p.PageSize) || f.fitted >= most {
 			return nil, nil
 		}
 	}
 }
 
-// unreadable reports whether an error says that a row has a value that Rolecall never records, such
-// as null or an infinite instant. Such a row was tampered with, so the verification reports it and
-// doesn't fail.
+// take takes the next entry.
+func (f *following) take(ctx context.Context, db DBTX, row dbsqlc.ChainLinksRow) (*clerksync.Break, error) {
+	entry := link(row)
+	if entry.ErasedBy != 0 {
+		v, err := f.vouchers.read(ctx, db, entry.ErasedBy)
+		if err != nil {
+			return nil, err
+		}
+		entry.Left = v.Left(entry)
+	}
+	broken, displaced := f.chain.Next(entry)
+	if displaced {
+		return displacedBy(ctx, db, &f.chain, entry)
+	}
+	if broken == nil {
+		f.fitted++
+		if entry.ErasedBy != 0 {
+			f.erased++
+		}
+	}
+	return broken, nil
+}
+
+// unreadable reports whether an error says that a row has a value that Rolecall never records,
+// such as null or an infinite instant. Such a row was tampered with, so the verification reports
+// it and doesn't fail.
 func unreadable(err error) bool {
 	_, scanned := errors.AsType[pgx.ScanArgError](err)
 	return scanned
@@ -89,7 +160,20 @@ func link(r dbsqlc.ChainLinksRow) clerksync.LoggedEntry {
 	return clerksync.LoggedEntry{
 		ID: r.ID, Seq: r.Seq, OrganizationID: r.OrganizationID, Actor: r.Actor, Impersonator: r.Impersonator, Action: clerksync.Action(r.Action), Target: r.Target,
 		Before: jsonText(r.Before), After: jsonText(r.After), Data: jsonText(r.Data), At: r.At, Cause: r.Cause,
-		PrevHash: r.PrevHash, Hash: r.Hash,
+		PrevHash: r.PrevHash, Hash: r.Hash, ErasedBy: erasedBy(r.ErasedBy),
+	}
+}
+
+// erasedBy returns the number of the voucher of what was erased; 0 if nothing was. A number that
+// no entry has shows an entry that was tampered with.
+func erasedBy(seq *int64) int64 {
+	switch {
+	case seq == nil:
+		return 0
+	case *seq == 0:
+		return -1
+	default:
+		return *seq
 	}
 }
 

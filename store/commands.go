@@ -57,7 +57,7 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 	}
 	triedAt, err = q.AddCommand(ctx, db, dbsqlc.AddCommandParams{
 		ID: id, Actor: c.Actor, Action: string(c.Action), OrganizationID: c.OrganizationID, Target: c.Target, Outcome: c.Outcome(),
-		Key: key.Digest, Request: key.Request, Impersonator: c.Impersonator,
+		Key: key.Digest, Request: key.Request, Impersonator: c.Impersonator, RequestID: c.RequestID,
 	})
 	if err == nil {
 		return triedAt, nil, nil
@@ -79,10 +79,10 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 	return time.Time{}, earlier, nil
 }
 
-// TryCommandAgain records that an earlier command is about to be given once more. It returns the
-// present instant, which names this try.
-func TryCommandAgain(ctx context.Context, db DBTX, id string) (triedAt time.Time, err error) {
-	if triedAt, err = queries().TryCommandAgain(ctx, db, id); err != nil {
+// TryCommandAgain records that an earlier command is about to be given once more, for a request
+// with the given id. It returns the present instant, which names this try.
+func TryCommandAgain(ctx context.Context, db DBTX, id, requestID string) (triedAt time.Time, err error) {
+	if triedAt, err = queries().TryCommandAgain(ctx, db, dbsqlc.TryCommandAgainParams{ID: id, RequestID: requestID}); err != nil {
 		return time.Time{}, fmt.Errorf("try command again: %w", err)
 	}
 	return triedAt, nil
@@ -143,10 +143,15 @@ func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (boo
 	return own, nil
 }
 
-// PruneCommands deletes at most limit commands whose keys don't count any more, and returns their
-// number. The audit log still names the actors of the changes.
-func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
-	n, err := queries().PruneCommands(ctx, db, pageSize(limit))
+// KeysCount is how long a command's key counts, as clients of such interfaces expect. The queries
+// of commands have the same number.
+const KeysCount = 24 * time.Hour
+
+// PruneCommands deletes at most limit commands that were begun longer ago than age, and returns
+// their number. An age below [KeysCount] would let a repeat act again. The audit log still names
+// the actors of the changes.
+func PruneCommands(ctx context.Context, db DBTX, age time.Duration, limit int) (int, error) {
+	n, err := queries().PruneCommands(ctx, db, dbsqlc.PruneCommandsParams{Seconds: age.Seconds(), Batch: pageSize(limit)})
 	if err != nil {
 		return 0, fmt.Errorf("prune commands: %w", err)
 	}
@@ -202,6 +207,7 @@ func markAudited(p *pipeline, attributions []clerksync.Attribution) {
 		made.Ids = append(made.Ids, a.CommandID)
 		made.OrganizationIds = append(made.OrganizationIds, a.OrganizationID)
 		made.Targets = append(made.Targets, a.Target)
+		made.Causes = append(made.Causes, a.Cause)
 	}
-	p.exec(dbsqlc.MarkAudited, nil, made.Ids, made.OrganizationIds, made.Targets)
+	p.exec(dbsqlc.MarkAudited, nil, made.Ids, made.OrganizationIds, made.Targets, made.Causes)
 }

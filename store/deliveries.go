@@ -22,6 +22,8 @@ type Jobs struct {
 	// Of returns where the job of a delivery waits. A queue "" means that it gets none. Nil gives
 	// none to any delivery.
 	Of func(clerksync.Delivery) (queue string, priority int16)
+	// Metadata is a JSON object that each job keeps beside its arguments. Nil for an empty one.
+	Metadata []byte
 	// Quiet are queues whose workers aren't woken at the commit. Optional.
 	Quiet []string
 }
@@ -51,7 +53,7 @@ func AcceptDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Deliv
 }
 
 func accepting(deliveries []clerksync.Delivery, jobs Jobs) dbsqlc.AcceptDeliveriesParams {
-	p := dbsqlc.AcceptDeliveriesParams{Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Quiet: append([]string{}, jobs.Quiet...)}
+	p := dbsqlc.AcceptDeliveriesParams{Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts, Quiet: append([]string{}, jobs.Quiet...), Metadata: jobs.Metadata}
 	for _, d := range deliveries {
 		queue, priority := "", int16(0)
 		if jobs.Of != nil {

@@ -61,8 +61,8 @@ func TestAcceptDeliveries_Receipts(t *testing.T) {
 	for i, want := range []clerksync.Delivery{
 		delivery("msg_1", "a", received), delivery("msg_2", "b", received), delivery("msg_4", "b", received),
 	} { // what applying needs, and no more
-		want.ObjectID, want.OrganizationID, want.BodySHA256 = "", "", [32]byte{}
-		locked[i].ReceivedAt = locked[i].ReceivedAt.UTC()
+		want.ObjectID, want.OrganizationID, want.BodySHA256, want.WaitsSince = "", "", [32]byte{}, want.ReceivedAt
+		locked[i].ReceivedAt, locked[i].WaitsSince = locked[i].ReceivedAt.UTC(), locked[i].WaitsSince.UTC()
 		require.Equal(t, want, locked[i])
 	}
 }

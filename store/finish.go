@@ -19,7 +19,7 @@ type Writes struct {
 	Entries    []clerksync.AuditEntry
 	Changed    clerksync.Mirror
 
-	EndedSessions []string // ids
+	EndedSessions []clerksync.EndedSession
 
 	Recorded string // the command whose outcome this is; "" for none
 
@@ -132,9 +132,10 @@ func appendEntries(p *pipeline, entries []clerksync.AuditEntry) error {
 		log.At = append(log.At, time.UnixMilli(e.At))
 		log.Causes = append(log.Causes, e.Cause)
 		log.Impersonators = append(log.Impersonators, e.Impersonator)
+		log.Restates = append(log.Restates, e.Action.Restates())
 	}
 	p.exec(dbsqlc.AppendEntries, nil, log.OrganizationIds, log.Actors, log.Actions, log.Targets, log.Befores, log.Afters, log.At, log.Causes,
-		log.Impersonators)
+		log.Impersonators, log.Restates)
 	return nil
 }
 

@@ -47,7 +47,7 @@ func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants, age time.
 		return SavedGrants{}, fmt.Errorf("save when the policy was read: %w", err)
 	}
 	before, err := Grants(ctx, tx)
-	if err != nil || same(before, policy) {
+	if err != nil || SameGrants(before, policy) {
 		return SavedGrants{Before: before}, err
 	}
 	if last == 0 {
@@ -56,8 +56,8 @@ func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants, age time.
 	return SavedGrants{Before: before, Changed: true}, replaceGrants(ctx, tx, grantRows(policy))
 }
 
-// same reports whether two policies grant the same.
-func same(a, b clerksync.Grants) bool { return slices.Equal(grantRows(a), grantRows(b)) }
+// SameGrants reports whether two policies grant the same, whatever the order.
+func SameGrants(a, b clerksync.Grants) bool { return slices.Equal(grantRows(a), grantRows(b)) }
 
 func replaceGrants(ctx context.Context, tx DBTX, rows []dbsqlc.RolecallGrant) error {
 	var params dbsqlc.InsertGrantsParams
@@ -86,4 +86,14 @@ func grantRows(policy clerksync.Grants) []dbsqlc.RolecallGrant {
 		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Permission, b.Permission))
 	})
 	return slices.Compact(rows)
+}
+
+// KnownPermissions lists at most limit permissions that a role may have, sorted: those that the
+// policy grants, and the custom ones of Clerk.
+func KnownPermissions(ctx context.Context, db DBTX, limit int) ([]string, error) {
+	known, err := queries().KnownPermissions(ctx, db, pageSize(limit))
+	if err != nil {
+		return nil, fmt.Errorf("list permissions: %w", err)
+	}
+	return known, nil
 }

@@ -14,6 +14,7 @@ type Identity struct {
 	Timeline  uint32
 	ChangedAt *time.Time // when a change was noted last; nil for never
 	Change    string     // the change in words
+	Restored  bool       // a dump was restored since it was noted, perhaps on the same server
 }
 
 // identityLock is the advisory lock for noting the identity. The number is arbitrary; it must never
@@ -28,7 +29,7 @@ func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	}
 	return Identity{
 		System: row.SystemIdentifier, Timeline: uint32(row.Timeline), //nolint:gosec // as it was written
-		ChangedAt: inUTC(row.ChangedAt), Change: row.Change,
+		ChangedAt: inUTC(row.ChangedAt), Change: row.Change, Restored: row.Restored,
 	}, nil
 }
 

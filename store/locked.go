@@ -46,7 +46,7 @@ func ReadReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.D
 func received(r dbsqlc.LockReceivedDeliveriesRow) clerksync.Delivery {
 	d := clerksync.Delivery{
 		ID: r.SvixID, Type: clerksync.EventType(r.EventType), InstanceID: r.InstanceID,
-		OccurredAt: r.OccurredAt.UnixMilli(), ReceivedAt: r.ReceivedAt, State: clerksync.StateReceived,
+		OccurredAt: r.OccurredAt.UnixMilli(), ReceivedAt: r.ReceivedAt, WaitsSince: r.WaitsSince, State: clerksync.StateReceived,
 	}
 	if r.Body != nil {
 		d.Body = []byte(*r.Body)

@@ -148,8 +148,8 @@ func genOrganization(r *rapid.T) clerksync.Organization {
 	return clerksync.Organization{
 		Reference: clerksync.Reference{ID: genID(r, "org_")},
 		Name:      field(r, genText()), Slug: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())),
-		RoleSetKey: field(r, nullable(genText())),
-		CreatedBy:  field(r, nullable(genText())), CreatedAt: field(r, genMillis()), PublicMetadata: field(r, genJSON()),
+		RoleSetKey: field(r, nullable(genText())), MaxMemberships: field(r, rapid.Int64Range(0, 9)),
+		CreatedBy: field(r, nullable(genText())), CreatedAt: field(r, genMillis()), PublicMetadata: field(r, genJSON()),
 		Tombstone: genTombstone(r),
 	}
 }

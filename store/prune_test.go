@@ -17,8 +17,9 @@ func TestPruneBodies_WaitingAndSetAsideKeepTheirBodies(t *testing.T) {
 	insert(t, db, delivery("msg_1", "{}", clerksync.StateReceived), delivery("msg_2", "{}", clerksync.StateQuarantined),
 		delivery("msg_3", "{}", clerksync.StateApplied), delivery("msg_4", "{}", clerksync.StateIgnored))
 	far := time.Now().Add(1000 * time.Hour)
+	var place store.Place
 	for _, want := range []int{1, 1, 0} {
-		pruned, err := store.PruneBodies(t.Context(), db, far, 1)
+		pruned, err := store.PruneBodies(t.Context(), db, &place, far, 1)
 		require.NoError(t, err)
 		require.Equal(t, want, pruned)
 	}

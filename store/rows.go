@@ -18,7 +18,7 @@ func tombstone(deletedAt *time.Time, cause string, receivedAt, liftedAt *time.Ti
 }
 
 func userOf(r dbsqlc.RolecallUser) (clerksync.User, error) {
-	u := clerksync.User{Reference: clerksync.Reference{ID: r.ID}, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
+	u := clerksync.User{Reference: clerksync.Reference{ID: r.ID}, Erased: r.Erased, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	u.Identifier.Value, u.FirstName.Value, u.LastName.Value = r.Identifier, r.FirstName, r.LastName
 	u.ImageURL.Value, u.Banned.Value, u.Deprovisioned.Value = r.ImageUrl, r.Banned, r.Deprovisioned
 	u.CreatedAt.Value = millis(r.CreatedAt)
@@ -38,7 +38,7 @@ func userRow(u clerksync.User) (dbsqlc.RolecallUser, error) {
 
 func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 	m := clerksync.Membership{
-		Reference: clerksync.Reference{ID: r.ID, OrganizationID: r.OrganizationID, UserID: r.UserID},
+		Reference: clerksync.Reference{ID: r.ID, OrganizationID: r.OrganizationID, UserID: r.UserID}, Erased: r.Erased,
 		Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt),
 	}
 	m.Role.Value, m.RoleName.Value, m.Permissions.Value = r.Role, r.RoleName, r.Permissions
@@ -67,14 +67,24 @@ func organizationOf(r dbsqlc.RolecallOrganization) (clerksync.Organization, erro
 	o.Name.Value, o.Slug.Value, o.ImageURL.Value, o.CreatedBy.Value = r.Name, r.Slug, r.ImageUrl, r.CreatedBy
 	o.RoleSetKey.Value = r.RoleSetKey
 	o.CreatedAt.Value, o.PublicMetadata.Value = millis(r.CreatedAt), rawOf(r.PublicMetadata)
-	return o, unpackVersions(o.Registers(), r.Version, r.FieldVersions)
+	err := unpackVersions(o.Registers(), r.Version, r.FieldVersions)
+	if r.MaxMemberships != nil {
+		o.MaxMemberships.Value = *r.MaxMemberships
+	} else {
+		o.MaxMemberships.Version = clerksync.Version{} // never written, also if the row is older than the column
+	}
+	return o, err
 }
 
 func organizationRow(o clerksync.Organization) (dbsqlc.RolecallOrganization, error) {
 	version, fieldVersions, err := packVersions(o.Registers())
+	var maxMemberships *int64
+	if o.MaxMemberships.Written() {
+		maxMemberships = &o.MaxMemberships.Value
+	}
 	return dbsqlc.RolecallOrganization{
 		ID: o.ID, Name: o.Name.Value, Slug: o.Slug.Value, ImageUrl: o.ImageURL.Value, RoleSetKey: o.RoleSetKey.Value,
-		CreatedBy: o.CreatedBy.Value,
+		MaxMemberships: maxMemberships, CreatedBy: o.CreatedBy.Value,
 		CreatedAt: instant(o.CreatedAt.Value), PublicMetadata: textOf(o.PublicMetadata.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
@@ -84,7 +94,7 @@ func organizationRow(o clerksync.Organization) (dbsqlc.RolecallOrganization, err
 
 func invitationOf(r dbsqlc.RolecallInvitation) (clerksync.Invitation, error) {
 	i := clerksync.Invitation{
-		Reference: clerksync.Reference{ID: r.ID, OrganizationID: r.OrganizationID},
+		Reference: clerksync.Reference{ID: r.ID, OrganizationID: r.OrganizationID}, Erased: r.Erased,
 		Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt),
 	}
 	i.Email.Value, i.Role.Value, i.Status.Value = r.Email, r.Role, r.Status
@@ -193,4 +203,12 @@ func rawOf(text *string) json.RawMessage {
 		return nil
 	}
 	return json.RawMessage(*text)
+}
+
+// known returns the zero time for 'epoch', by which queries say that a time isn't known.
+func known(at time.Time) time.Time {
+	if at.UnixMilli() <= 0 {
+		return time.Time{}
+	}
+	return at
 }

@@ -85,7 +85,7 @@ func columns[R any](rows []R) (arrays []any) {
 	table := reflect.TypeFor[R]()
 	for i := range table.NumField() {
 		field := table.Field(i)
-		if field.Name == "ChangedAt" || field.Name == "Followed" { // Postgres itself sets these
+		if field.Name == "ChangedAt" || field.Name == "Followed" || field.Name == "Erased" { // set by Postgres itself, or by an erasure
 			continue
 		}
 		switch reflect.Zero(field.Type).Interface().(type) {
@@ -95,6 +95,8 @@ func columns[R any](rows []R) (arrays []any) {
 			arrays = append(arrays, column(rows, i, listText))
 		case *string:
 			arrays = append(arrays, column(rows, i, asIs[*string]))
+		case *int64:
+			arrays = append(arrays, column(rows, i, asIs[*int64]))
 		case *time.Time:
 			arrays = append(arrays, column(rows, i, asIs[*time.Time]))
 		case time.Time:

@@ -21,7 +21,9 @@ type Status struct {
 	CurrentSweep  *Sweep    // the sweep that is under way, or was cut off if SweepRunning is false
 	SweepRunning  bool      // whether any process sweeps now
 	Drift         []DriftTotal
-	PausedQueues  []string // queues of jobs that an operator has paused
+	Needs         NeedsRound // what the rounds over the workspaces have found
+	PausedQueues  []string   // queues of jobs that an operator has paused
+	Processes     []Process
 
 	DatabaseChangedAt time.Time // when the database was last noted to have changed
 	DatabaseChange    string    // the change in words
@@ -50,6 +52,12 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.PausedQueues, err = queries().PausedQueues(ctx, db); err != nil {
 		return s, fmt.Errorf("read paused queues: %w", err)
 	}
+	if s.Processes, err = Processes(ctx, db); err != nil {
+		return s, err
+	}
+	if s.Needs, err = ReadNeedsRound(ctx, db); err != nil {
+		return s, err
+	}
 	return s, s.readIdentity(ctx, db)
 }
 
@@ -65,7 +73,7 @@ func (s *Status) readIdentity(ctx context.Context, db DBTX) error {
 }
 
 func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {
-	if s.LastSweep, err = ifAny(oneSweep(queries().LastEndedSweep(ctx, db))); err != nil {
+	if s.LastSweep, err = LastEndedSweep(ctx, db); err != nil {
 		return err
 	}
 	if s.FirstClean, err = ifAny(oneSweep(queries().FirstCleanSweep(ctx, db))); err != nil {
@@ -93,14 +101,11 @@ func ifAny(s Sweep, err error) (*Sweep, error) {
 
 // LastDelivery returns when the newest delivery came; zero if none ever did.
 func LastDelivery(ctx context.Context, db DBTX) (time.Time, error) {
-	at, err := queries().LastDelivery(ctx, db)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read newest delivery: %w", err)
+	newest, err := LedgerRows(ctx, db, Filter{Limit: 1})
+	if err != nil || len(newest) == 0 {
+		return time.Time{}, err
 	}
-	if at.Unix() == 0 {
-		return time.Time{}, nil
-	}
-	return at, nil
+	return newest[0].ReceivedAt, nil
 }
 
 // LedgerCounts returns how many deliveries wait to be applied, and how many are set aside.

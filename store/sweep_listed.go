@@ -9,25 +9,28 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// SaveAnswer records an answer of Clerk's in a sweep: its drift, which a dry run doesn't count, the
-// objects that it listed, and how far the sweep has come. It sends these statements together. It
-// returns how many of the listed objects the sweep hadn't seen before.
-func SaveAnswer(ctx context.Context, db DBTX, s Sweep, drift []FoundDrift, r clerksync.Resource, listed []string) (fresh int, err error) {
+// MarkListed notes that Clerk listed objects. It returns how many of them the sweep hadn't seen
+// before.
+func MarkListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) (int, error) {
+	fresh, err := queries().MarkListed(ctx, db, dbsqlc.MarkListedParams{SweepID: s.ID, Resource: string(r), Ids: ids})
+	if err != nil {
+		return 0, fmt.Errorf("mark as listed: %w", err)
+	}
+	return int(fresh), nil
+}
+
+// SaveAnswer records an answer of Clerk's in a sweep: its drift, which a dry run doesn't count, and
+// how far the sweep has come. It sends these statements together.
+func SaveAnswer(ctx context.Context, db DBTX, s Sweep, drift []FoundDrift) error {
 	var p pipeline
 	if !s.DryRun {
 		countDrift(&p, drift)
 	}
-	if len(listed) > 0 {
-		p.exec(dbsqlc.MarkListed, func(rows int64) error {
-			fresh = int(rows)
-			return nil
-		}, s.ID, string(r), listed)
-	}
 	p.exec(dbsqlc.SaveSweep, nil, s.Progress, s.Report, s.ID)
 	if err := p.run(ctx, db); err != nil {
-		return 0, fmt.Errorf("record an answer: %w", err)
+		return fmt.Errorf("record an answer: %w", err)
 	}
-	return fresh, nil
+	return nil
 }
 
 // CountListed returns how many objects of a resource are listed in a sweep.
@@ -39,28 +42,60 @@ func CountListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource) (i
 	return int(n), nil
 }
 
-// PlanForManyRows makes Postgres plan the queries about a sweep as if the sweep had many rows,
-// until the end of the transaction.
-func PlanForManyRows(ctx context.Context, tx DBTX) error {
-	if err := queries().PlanForManyRows(ctx, tx); err != nil {
-		return fmt.Errorf("plan for many rows: %w", err)
+// ForgetListed forgets what was listed in sweeps that can't be resumed, so many objects at a time.
+// Each such part is a statement of its own: forgetting the millions of a large sweep takes a while.
+func ForgetListed(ctx context.Context, db DBTX, limit int) error {
+	ended, err := queries().ListedToForget(ctx, db)
+	if err != nil {
+		return fmt.Errorf("find listings of sweeps that ended: %w", err)
+	}
+	for _, e := range ended {
+		next := dbsqlc.ForgetListedParams{SweepID: e.SweepID, Resource: e.Resource, PageSize: pageSize(limit)}
+		for more := true; more; more = next.After != "" {
+			if next.After, err = queries().ForgetListed(ctx, db, next); err != nil {
+				return fmt.Errorf("forget what was listed: %w", err)
+			}
+		}
 	}
 	return nil
 }
 
-// Unlisted returns at most limit objects after the given id, in the order of ids: those that live
-// here, haven't changed since the sweep began, and weren't listed.
-func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
+// Unlisted examines at most limit objects after the given id, in the order of ids. It returns those
+// that live here, haven't changed since the sweep began, and weren't listed. last is the last id
+// that it examined, "" if none was left. In a sweep of one organization, it examines all of its
+// objects and returns at most limit.
+func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) (refs []clerksync.Reference, last string, err error) {
+	if s.OrganizationID != "" {
+		refs, err = unlistedIn(ctx, db, s, r, after, limit)
+		if len(refs) > 0 {
+			last = refs[len(refs)-1].ID
+		}
+		return refs, last, err
+	}
 	rows, err := queries().Unlisted(ctx, db, dbsqlc.UnlistedParams{
-		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID,
-		PageSize: pageSize(limit),
+		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, PageSize: pageSize(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find what wasn't listed: %w", err)
+		return nil, "", fmt.Errorf("find what wasn't listed: %w", err)
+	}
+	for _, row := range rows {
+		if last = row.ID; row.Unlisted {
+			refs = append(refs, clerksync.Reference{ID: row.ID, OrganizationID: row.OrganizationID, UserID: row.UserID})
+		}
+	}
+	return refs, last, nil
+}
+
+func unlistedIn(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
+	rows, err := queries().UnlistedIn(ctx, db, dbsqlc.UnlistedInParams{
+		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID, PageSize: pageSize(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find what wasn't listed in %s: %w", s.OrganizationID, err)
 	}
 	refs := make([]clerksync.Reference, len(rows))
 	for i, row := range rows {
-		refs[i] = clerksync.Reference{ID: row.ID, OrganizationID: row.OrganizationID, UserID: row.UserID}
+		refs[i] = clerksync.Reference(row)
 	}
 	return refs, nil
 }
@@ -73,27 +108,31 @@ type ListedTombstone struct {
 	Final   bool      // nothing lifts its tombstone
 }
 
-// ListedTombstones returns at most limit objects after the given id, in the order of ids: those
-// that had a tombstone before the sweep began, and that Clerk listed all the same.
-func ListedTombstones(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]ListedTombstone, error) {
+// ListedTombstones examines at most limit listed objects after the given id, in the order of ids.
+// It returns those that had a tombstone before the sweep began. last is the last id that it
+// examined, "" if none was left.
+func ListedTombstones(
+	ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int,
+) (tombstones []ListedTombstone, last string, err error) {
 	rows, err := queries().ListedTombstones(ctx, db, dbsqlc.ListedTombstonesParams{
-		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt,
-		PageSize: pageSize(limit),
+		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, PageSize: pageSize(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find listed tombstones: %w", err)
+		return nil, "", fmt.Errorf("find listed tombstones: %w", err)
 	}
-	tombstones := make([]ListedTombstone, len(rows))
-	for i, row := range rows {
-		ref := clerksync.Reference{ID: row.ID, OrganizationID: row.OrganizationID, UserID: row.UserID}
-		final := clerksync.Tombstone{OccurredAt: row.KnownAt.UnixMilli(), DeliveryID: row.Cause}.Final()
-		tombstones[i] = ListedTombstone{Reference: ref, KnownAt: row.KnownAt, Final: final}
+	for _, row := range rows {
+		if last = row.ID; row.Dead {
+			ref := clerksync.Reference{ID: row.ID, OrganizationID: row.OrganizationID, UserID: row.UserID}
+			final := clerksync.Tombstone{OccurredAt: row.KnownAt.UnixMilli(), DeliveryID: row.Cause}.Final()
+			tombstones = append(tombstones, ListedTombstone{Reference: ref, KnownAt: row.KnownAt, Final: final})
+		}
 	}
-	return tombstones, nil
+	return tombstones, last, nil
 }
 
 // CountDependents counts the live objects that weren't listed and would end with the given
-// organization or user. One of the two ids is "".
+// organization or user; but not an organization's memberships, which may be many: [CountStakes]
+// counts them. One of the two ids is "".
 func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, userID string) (map[clerksync.Resource]int, error) {
 	rows, err := queries().CountDependents(ctx, db, dbsqlc.CountDependentsParams{
 		SweepID: s.ID, Began: s.StartedAt, OrganizationID: organizationID, UserID: userID,
@@ -106,18 +145,6 @@ func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, user
 		counts[clerksync.Resource(row.Resource)] = int(row.Count)
 	}
 	return counts, nil
-}
-
-// MembershipsAtStake returns the number of live memberships, and how many of them would end if
-// every unlisted object were gone.
-func MembershipsAtStake(ctx context.Context, db DBTX, s Sweep) (live, atStake int, err error) {
-	r, err := queries().MembershipsAtStake(ctx, db, dbsqlc.MembershipsAtStakeParams{
-		SweepID: s.ID, Began: s.StartedAt, OrganizationID: s.OrganizationID,
-	})
-	if err != nil {
-		return 0, 0, fmt.Errorf("count memberships at stake: %w", err)
-	}
-	return int(r.Live), int(r.AtStake), nil
 }
 
 // ChangedAfter returns the ids of objects that were written after the given instant.

@@ -101,22 +101,16 @@ func StartSweep(ctx context.Context, db DBTX, s Sweep, whole bool) (Sweep, error
 	if err != nil {
 		return Sweep{}, fmt.Errorf("abandon sweeps: %w", err)
 	}
-	return sweepOf(r), forgetListed(ctx, db)
+	return sweepOf(r), nil
 }
 
-// forgetListed forgets what was listed in sweeps that can't be resumed.
-func forgetListed(ctx context.Context, db DBTX) error {
-	if err := queries().ForgetListed(ctx, db); err != nil {
-		return fmt.Errorf("forget what was listed: %w", err)
-	}
-	return nil
-}
-
-// UnfinishedSweep returns the full sweep that was interrupted and can be resumed. A sweep whose
-// last page is older than workedAfter, or whose beginning is older than beganAfter, isn't resumed.
-// If none is left, the error is [ErrNotFound].
-func UnfinishedSweep(ctx context.Context, db DBTX, workedAfter, beganAfter time.Time) (Sweep, error) {
-	return oneSweep(queries().UnfinishedSweep(ctx, db, dbsqlc.UnfinishedSweepParams{WorkedAfter: workedAfter, BeganAfter: beganAfter}))
+// UnfinishedSweep returns the full sweep that was interrupted and can be resumed or, for a dry run,
+// that of an order. A sweep whose last page is older than workedAfter, or whose beginning is older
+// than beganAfter, isn't resumed. If none is left, the error is [ErrNotFound].
+func UnfinishedSweep(ctx context.Context, db DBTX, dryRun bool, orderID int64, workedAfter, beganAfter time.Time) (Sweep, error) {
+	return oneSweep(queries().UnfinishedSweep(ctx, db, dbsqlc.UnfinishedSweepParams{
+		DryRun: dryRun, OrderID: orderID, WorkedAfter: workedAfter, BeganAfter: beganAfter,
+	}))
 }
 
 // LastSweep returns the newest full sweep, or [ErrNotFound].
@@ -127,6 +121,12 @@ func LastSweep(ctx context.Context, db DBTX) (Sweep, error) {
 // LastCleanSweep returns the newest full sweep that was clean, or [ErrNotFound].
 func LastCleanSweep(ctx context.Context, db DBTX) (Sweep, error) {
 	return oneSweep(queries().LastCleanSweep(ctx, db))
+}
+
+// LastEndedSweep returns the newest full sweep that went through, or that a guard stopped; nil if
+// there is none.
+func LastEndedSweep(ctx context.Context, db DBTX) (*Sweep, error) {
+	return ifAny(oneSweep(queries().LastEndedSweep(ctx, db)))
 }
 
 func oneSweep(r dbsqlc.RolecallSweep, err error) (Sweep, error) {
@@ -152,9 +152,6 @@ func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	})
 	if err != nil {
 		return fmt.Errorf("finish sweep: %w", err)
-	}
-	if err := forgetListed(ctx, db); err != nil {
-		return err
 	}
 	if s.State != SweepClean || s.DryRun || s.OrganizationID != "" || s.Unverified {
 		return nil

@@ -146,7 +146,10 @@ func TestWorkspaceBySlug(t *testing.T) {
 		require.Equal(t, want, id, "%.20s", slug)
 	}
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(t.Context(), "SET LOCAL enable_seqscan = off") // the table is too small for an index
+		_, err := tx.Exec(t.Context(), `INSERT INTO rolecall.organizations (id, name, slug, version)
+			SELECT 'org_many' || n, 'Many', 'many-' || n, '{"r":2,"u":1,"k":1,"o":1,"d":"msg_1"}' FROM generate_series(1, 2000) n`)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "ANALYZE rolecall.organizations")
 		require.NoError(t, err)
 		plan := listed(t, tx, "EXPLAIN SELECT o.id FROM rolecall.organizations o WHERE o.slug = 'north' AND o.deleted_at IS NULL AND octet_length(o.slug) < 64 LIMIT 2")
 		require.Contains(t, strings.Join(plan, "\n"), "organizations_slug")

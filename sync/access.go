@@ -101,23 +101,7 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 	d := Decision{
 		Permission: permission, OrganizationID: s.OrganizationID, UserID: s.UserID, Revision: s.Revision, AsOf: s.AsOf,
 	}
-	refusal := s.User.Refusal()
-	switch {
-	case !s.EverMember:
-		d.Reason = ReasonNotAMember
-	case s.OrganizationDead:
-		d.Reason = ReasonWorkspaceDeleted
-	case refusal != "":
-		d.Reason = refusal
-	case !s.Member:
-		d.Reason = ReasonNotAMember
-	case permission == "":
-		d.Allowed, d.Reason = true, ReasonAllowed
-	case len(g[s.Role])+len(s.Permissions) == 0: // Effective is empty
-		d.Reason = ReasonUnknownRole
-	case !slices.Contains(g[s.Role], permission) && !slices.Contains(s.Permissions, permission):
-		d.Reason = ReasonPermissionMissing
-	default:
+	if _, d.Reason = g.refusal(checkKnown, &s, permission); d.Reason == "" {
 		d.Allowed, d.Reason = true, ReasonAllowed
 	}
 	if d.Allowed || d.Reason == ReasonUnknownRole || d.Reason == ReasonPermissionMissing {
@@ -156,9 +140,7 @@ type Freshness struct {
 // Judge refuses with [ReasonStale] what the decision allows, if the mirror isn't as fresh as
 // demanded. A refusal keeps its reason, whatever the demand.
 func (f Freshness) Judge(d Decision, now time.Time) Decision {
-	behind := d.Revision < f.MinRevision
-	old := f.MaxStaleness > 0 && (d.AsOf.IsZero() || now.Sub(d.AsOf) > f.MaxStaleness)
-	if d.Allowed && (behind || old) {
+	if d.Allowed && f.refuses(d.Revision, d.AsOf, now) {
 		d.Allowed, d.Reason = false, ReasonStale
 	}
 	return d

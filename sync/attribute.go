@@ -15,7 +15,11 @@ type OpenCommand struct {
 }
 
 // Attribution says which change a command made.
-type Attribution struct{ CommandID, OrganizationID, Target string }
+type Attribution struct {
+	CommandID, OrganizationID, Target string
+
+	Cause string // of the entry: the command itself, or what showed the change before it
+}
 
 // Attribute attributes entries to the commands that made the changes, the oldest command first. It
 // returns the entries with their actors, and one attribution for each command that made a change.
@@ -37,7 +41,7 @@ func Attribute(entries []AuditEntry, open []OpenCommand) (attributed []AuditEntr
 		switch {
 		case made:
 			e.Actor, e.Impersonator = by.Actor, by.Impersonator
-			attributions = append(attributions, Attribution{CommandID: by.ID, OrganizationID: e.OrganizationID, Target: e.Target})
+			attributions = append(attributions, Attribution{CommandID: by.ID, OrganizationID: e.OrganizationID, Target: e.Target, Cause: e.Cause})
 			free = slices.DeleteFunc(free, func(c OpenCommand) bool { return c.ID == by.ID })
 		case e.Actor == "":
 			if i := slices.IndexFunc(open, func(c OpenCommand) bool { return c.joins(*e) }); i >= 0 {

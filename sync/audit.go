@@ -1,6 +1,9 @@
 package sync
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Action says what an audit entry records. The values are part of the API.
 type Action string
@@ -24,7 +27,50 @@ const (
 	ActionUserRestored       Action = "user.restored"
 	ActionUserDeleted        Action = "user.deleted"
 	ActionRoleChanged        Action = "role.changed"
+
+	// What a late event says about the past: see restate.go.
+	ActionWorkspaceRestated Action = "workspace.restated"
+	ActionMemberRestated    Action = "member.restated"
+	ActionUserRestated      Action = "user.restated"
+	ActionRoleRestated      Action = "role.restated"
 )
+
+// OperatorPrefix begins the actor of what an operator of Rolecall did: "operator:NAME".
+const OperatorPrefix = "operator:"
+
+// The actions of operators in the console, in the log of the whole instance. docs/audit.md lists
+// them.
+const (
+	ActionOperatorSignedIn  Action = "operator.signed_in"
+	ActionOperatorSignedOut Action = "operator.signed_out"
+	ActionOperatorRefused   Action = "operator.sign_in_refused"
+	ActionOperatorJobs      Action = "operator.jobs_changed"
+	ActionOperatorReplayed  Action = "operator.deliveries_replayed"
+	ActionOperatorSwept     Action = "operator.sweep_ordered"
+	ActionOperatorExported  Action = "operator.exported"
+	ActionOperatorErased    Action = "operator.erased"  // by the command line; vouches for what is left of entries
+	ActionOperatorCut       Action = "operator.log_cut" // by the log's life; vouches for cuts
+)
+
+// AtClerk reports whether entries of this action record changes at Clerk, rather than what a
+// product or an operator did.
+func (a Action) AtClerk() bool {
+	switch a.area() {
+	case "workspace", "member", "invitation", "user", "role":
+		return true
+	default:
+		return false
+	}
+}
+
+// Reserved reports whether only Rolecall itself records entries of this action.
+func (a Action) Reserved() bool { return a.AtClerk() || a.area() == "operator" }
+
+// area returns the action's text before its first dot.
+func (a Action) area() string {
+	area, _, _ := strings.Cut(string(a), ".")
+	return area
+}
 
 // Details are what an audit entry says of a state: the values of some fields by name. Nil means
 // that there was no state.
@@ -49,12 +95,13 @@ type AuditEntry struct {
 func auditOrganization(before, after Organization) []AuditEntry {
 	e := AuditEntry{OrganizationID: after.ID, Target: after.ID}
 	told := func(o Organization) bool { return o.Name.Version.Rank == RankFull }
-	details := func(o Organization) Details { return Details{"name": o.Name.Value, "slug": o.Slug.Value} }
+	details := organizationDetails
 	switch {
 	case after.Dead():
 		e.Action, e.Before = ActionWorkspaceDeleted, details(before)
 	case before.Dead():
 		e.Action, e.After = ActionWorkspaceCreated, details(after)
+		return []AuditEntry{e, e.neverGone(ActionWorkspaceRestated, before.Tombstone)}
 	case !told(before) && told(after):
 		e.Action, e.After, e.At = ActionWorkspaceCreated, details(after), after.CreatedAt.Value
 		e.Actor = deref(after.CreatedBy.Value)
@@ -66,6 +113,17 @@ func auditOrganization(before, after Organization) []AuditEntry {
 	return []AuditEntry{e}
 }
 
+func organizationDetails(o Organization) Details {
+	return Details{"name": o.Name.Value, "slug": o.Slug.Value}
+}
+
+// neverGone restates the state after a lifted tombstone as of that tombstone: what a read had
+// missed was there all the time.
+func (e AuditEntry) neverGone(action Action, lifted Tombstone) AuditEntry {
+	e.Action, e.At = action, lifted.OccurredAt
+	return e
+}
+
 func auditMembership(before, after Membership) []AuditEntry {
 	e := AuditEntry{OrganizationID: after.OrganizationID, Target: after.UserID}
 	details := func(m Membership) Details {
@@ -75,10 +133,16 @@ func auditMembership(before, after Membership) []AuditEntry {
 		return Details{"membership_id": m.ID, "role": m.Role.Value}
 	}
 	switch {
+	case after.Dead() && !before.Known() && after.Role.Written(): // the deletion came first, and has the whole state
+		joined := e
+		joined.Action, joined.After, joined.At = ActionMemberJoined, details(after), after.CreatedAt.Value
+		e.Action, e.Before = ActionMemberRemoved, details(after)
+		return []AuditEntry{joined, e}
 	case after.Dead():
 		e.Action, e.Before = ActionMemberRemoved, details(before)
 	case before.Dead():
 		e.Action, e.After = ActionMemberJoined, details(after)
+		return []AuditEntry{e, e.neverGone(ActionMemberRestated, before.Tombstone)}
 	case !before.Role.Written():
 		e.Action, e.After, e.At = ActionMemberJoined, details(after), after.CreatedAt.Value
 	case before.Role.Value != after.Role.Value:
@@ -102,6 +166,9 @@ func auditInvitation(before, after Invitation) []AuditEntry {
 		e.Action, e.Actor, e.At = ActionInvitationSent, deref(after.InviterID.Value), after.CreatedAt.Value
 	case InvitationWasAccepted:
 		e.Action, e.Actor = ActionInvitationAccepted, deref(after.UserID.Value)
+		if inviter := deref(after.InviterID.Value); inviter != "" {
+			e.After["inviter_id"] = inviter
+		}
 	case InvitationWasRevoked:
 		e.Action = ActionInvitationRevoked
 	case InvitationExpired:
@@ -114,23 +181,26 @@ func auditInvitation(before, after Invitation) []AuditEntry {
 
 func auditUser(before, after User) []AuditEntry {
 	if after.Dead() {
-		return []AuditEntry{{Action: ActionUserDeleted, Target: after.ID}}
+		return []AuditEntry{{Action: ActionUserDeleted, Target: after.ID, After: Details{"deleted": true}}}
 	}
 	if before.Dead() {
-		return []AuditEntry{{Action: ActionUserRestored, Target: after.ID}}
+		e := AuditEntry{Action: ActionUserRestored, Target: after.ID, After: Details{
+			"deleted": false, "banned": after.Banned.Value, "deprovisioned": after.Deprovisioned.Value,
+		}}
+		return []AuditEntry{e, e.neverGone(ActionUserRestated, before.Tombstone)}
 	}
 	var entries []AuditEntry
-	add := func(was, is bool, set, unset Action) {
+	add := func(name string, was, is bool, set, unset Action) {
 		if was != is {
 			action := unset
 			if is {
 				action = set
 			}
-			entries = append(entries, AuditEntry{Action: action, Target: after.ID})
+			entries = append(entries, AuditEntry{Action: action, Target: after.ID, After: Details{name: is}})
 		}
 	}
-	add(before.Banned.Value, after.Banned.Value, ActionUserBanned, ActionUserUnbanned)
-	add(before.Deprovisioned.Value, after.Deprovisioned.Value, ActionUserDeprovisioned, ActionUserRestored)
+	add("banned", before.Banned.Value, after.Banned.Value, ActionUserBanned, ActionUserUnbanned)
+	add("deprovisioned", before.Deprovisioned.Value, after.Deprovisioned.Value, ActionUserDeprovisioned, ActionUserRestored)
 	return entries
 }
 
@@ -148,8 +218,10 @@ func auditRole(before, after Role) []AuditEntry {
 	return []AuditEntry{{Action: ActionRoleChanged, Target: after.ID, Before: details(before), After: details(after)}}
 }
 
-// noAudit is for objects that grant no access by themselves.
-func noAudit[T any](_, _ T) []AuditEntry { return nil }
+// unrecorded is for objects that grant no access by themselves.
+func unrecorded[T any]() recorder[T] {
+	return recorder[T]{changed: func(_, _ T) []AuditEntry { return nil }}
+}
 
 func deref(s *string) string {
 	if s == nil {

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -33,6 +34,9 @@ type LoggedEntry struct {
 	At             time.Time       // to the microsecond
 	Cause          string
 	PrevHash, Hash []byte // PrevHash is empty in the first entry
+
+	ErasedBy int64  // number of the voucher in the instance's chain; 0: nothing was erased
+	Left     []byte // of an erased entry: the hash that the voucher says it has now; nil without a voucher
 }
 
 // The versions of the encoding. One of them begins the hashed text.
@@ -40,6 +44,11 @@ const (
 	chainVersion             = "rolecall.audit.v1"
 	chainVersionImpersonated = "rolecall.audit.v2"
 )
+
+// Happened orders entries of one chain by when things happened, then by when they were recorded.
+func (e LoggedEntry) Happened(other LoggedEntry) int {
+	return cmp.Or(e.At.Compare(other.At), cmp.Compare(e.Seq, other.Seq))
+}
 
 // Sum returns the hash that the entry should have.
 func (e LoggedEntry) Sum() [sha256.Size]byte { return e.sumAs(e.Seq) }
@@ -78,9 +87,13 @@ func jsonText(raw json.RawMessage) *string {
 	return new(string(raw))
 }
 
-// intactAs reports whether the entry is unchanged since it was recorded under the number.
+// intactAs reports whether the entry is unchanged since it was recorded under the number, except
+// for what was erased from it.
 func (e LoggedEntry) intactAs(seq int64) bool {
 	sum := e.sumAs(seq)
+	if e.ErasedBy != 0 {
+		return bytes.Equal(sum[:], e.Left)
+	}
 	return bytes.Equal(sum[:], e.Hash)
 }
 
@@ -110,17 +123,32 @@ type Mark struct {
 	Hash []byte
 }
 
-// Chain checks the entries of one organization, given in the order of their numbers. Its zero value
-// is at the beginning.
+// Chain checks the entries of one organization, given in the order of their numbers. Its zero
+// value is at the beginning.
 type Chain struct {
 	Seq   int64  // of the last entry that fitted; 0 at the beginning
 	Hash  []byte // of the last entry that fitted; nil at the beginning
 	Noted Mark   // of an entry that must exist
+
+	Cut     Cut  // where the chain was cut
+	Vouched bool // the instance's chain has a voucher for this very cut
+
+	crossed, noted bool
+	lastKept       int64
+	kept           Kept
 }
 
 // Next takes the next entry and returns nil if it fits. If the entry alone doesn't show what was
 // done, displaced is true. [Chain.Displaced] then says it by the entry's neighbours.
 func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
+	if !c.crossed && c.Cut.Seq > 0 {
+		if e.Seq <= c.Cut.Seq {
+			return c.keep(e), false
+		}
+		if broken := c.cross(); broken != nil {
+			return broken, false
+		}
+	}
 	next := c.Seq + 1
 	follows, intact := bytes.Equal(e.PrevHash, c.Hash), e.intactAs(e.Seq)
 	switch {
@@ -168,9 +196,13 @@ func (c *Chain) Unreadable() Break {
 	return Break{TamperedChanged, c.Seq + 1, "The entry has values that are never recorded."}
 }
 
-// End judges the whole log by the chain's head: the number and hash of the last entry, or 0 without
-// a head. It takes the break that was found before, if any, and returns nil if the log has none.
+// End judges the whole log by the chain's head: the number and hash of the last entry, or 0
+// without a head. It takes the break that was found before, if any, and returns nil if the log has
+// none.
 func (c *Chain) End(broken *Break, seq int64, hash []byte) *Break {
+	if broken == nil && !c.crossed && c.Cut.Seq > 0 {
+		broken = c.cross()
+	}
 	switch {
 	case broken != nil && broken.Seq > seq, broken == nil && c.Seq > seq:
 		return &Break{TamperedInserted, seq + 1, "The log goes on with this entry, but fewer entries were recorded."}

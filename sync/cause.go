@@ -16,6 +16,13 @@ const (
 // SweepCause names a sweep as a cause.
 func SweepCause(id int64) string { return sweepPrefix + strconv.FormatInt(id, 10) }
 
+// SweepID returns the number of a sweep by its name, and whether the name is one.
+func SweepID(name string) (int64, bool) {
+	number, ok := strings.CutPrefix(name, sweepPrefix)
+	id, err := strconv.ParseInt(number, 10, 64)
+	return id, ok && err == nil && id > 0 && SweepCause(id) == name
+}
+
 // LookupCause names a look-up as a cause.
 func LookupCause(id string) string { return lookupPrefix + id }
 

@@ -16,6 +16,7 @@ type Command struct {
 	Slug           string // of a new workspace; "" for none
 	Role           string // canonical key
 	Email          string // to invite
+	RequestID      string // of the request that asks; "" if it has none
 }
 
 // Outcome returns the part of the new state that the command asks for and the audit entry repeats.

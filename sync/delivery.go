@@ -32,6 +32,7 @@ type Delivery struct {
 	InstanceID     string    // ins_…; "" in bodies from 2024 and earlier, which count as ours
 	OccurredAt     int64     // the envelope's timestamp, epoch milliseconds
 	ReceivedAt     time.Time // when Rolecall received it
+	WaitsSince     time.Time // of one that is applied now: when it was received, or replayed last
 	Urgency        Urgency   // how soon it must be applied: it may take access away
 	Body           []byte    // valid UTF-8, as received but with secrets redacted; nil if it isn't kept
 	BodySHA256     [32]byte  // of the bytes as received

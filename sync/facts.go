@@ -14,9 +14,9 @@ type Facts struct {
 	Roles         []Role
 	Organizations []Organization
 
-	// EndedSession is the session that the event has ended, or "". It is no object: it has no state
+	// EndedSession is the session that the event has ended, or zero. It is no object: it has no state
 	// but its end.
-	EndedSession string
+	EndedSession EndedSession
 }
 
 // Alive returns the facts, and adds that their subject was alive when Clerk was asked. This lifts a

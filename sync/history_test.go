@@ -96,6 +96,7 @@ func genOrganization(t *rapid.T, id string) map[string]any {
 	maybe(t, data, "created_by", "user_1")
 	maybe(t, data, "image_url", nil, "https://img.test/1")
 	maybe(t, data, "created_at", t0)
+	maybe(t, data, "max_allowed_memberships", 0, 5)
 	maybe(t, data, "public_metadata", map[string]any{}, map[string]any{"tier": "pro"})
 	return data
 }
@@ -290,7 +291,7 @@ func canonical(object, name string, value any) any {
 
 // watched are the members in which oracle and mirror are compared.
 var watched = []string{
-	"name", "slug", "created_by", "image_url", "public_metadata", "first_name", "banned", "deprovisioned", "role",
+	"name", "slug", "created_by", "image_url", "max_allowed_memberships", "public_metadata", "first_name", "banned", "deprovisioned", "role",
 	"role_name", "permissions", "status", "inviter_id", "user_id", "expires_at", "enrollment_mode", "key", "identifier",
 }
 
@@ -303,6 +304,7 @@ func view(t require.TestingT, m clerksync.Mirror) map[string]map[string]any {
 		put(out[id], "slug", o.Slug)
 		put(out[id], "created_by", o.CreatedBy)
 		put(out[id], "image_url", o.ImageURL)
+		put(out[id], "max_allowed_memberships", o.MaxMemberships)
 		put(out[id], "public_metadata", o.PublicMetadata)
 		bury(out[id], o.Tombstone)
 	}

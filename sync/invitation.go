@@ -13,7 +13,8 @@ const (
 // holder join, so it is never read.
 type Invitation struct {
 	Reference
-	Tombstone // Clerk has no event for it: only a sweep sets it
+	Tombstone      // Clerk has no event for it: only a sweep sets it
+	Erased    bool // the person asked for it: what Clerk says of names and addresses is left out
 
 	Email     Field[string]
 	Role      Field[string] // canonical key
@@ -42,6 +43,8 @@ func (i Invitation) Merge(in Invitation) Invitation {
 	return Invitation{
 		Reference: i.Reference.merge(in.Reference),
 		Tombstone: i.Tombstone.merge(in.Tombstone),
+
+		Erased: i.Erased || in.Erased,
 
 		Email:     i.Email.merge(in.Email),
 		Role:      i.Role.merge(in.Role),

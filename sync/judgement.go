@@ -30,7 +30,7 @@ type Judgement struct {
 // Judge says which part of a look-up's answer counts, of what it says about the subject of the
 // facts. Values newer than the mirror's count, too, so the answer needn't have been merged before.
 func (m Mirror) Judge(f Facts, c Circumstances) Judgement {
-	f = f.Own()
+	f = m.unnamed(f.Own())
 	j := Judgement{Overruling: Facts{Subject: f.Subject}}
 	o := &j.Overruling
 	o.Users = judge(&j, c, f.Users, m.Users)

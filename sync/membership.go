@@ -10,6 +10,7 @@ import (
 type Membership struct {
 	Reference
 	Tombstone
+	Erased bool // the person asked for it: what Clerk says of names and addresses is left out
 
 	Role           Field[string]   // canonical key at that time; the role's key may have changed since, see [Role]
 	RoleName       Field[*string]  // for people
@@ -35,6 +36,8 @@ func (m Membership) Merge(in Membership) Membership {
 	return Membership{
 		Reference: m.Reference.merge(in.Reference),
 		Tombstone: m.Tombstone.merge(in.Tombstone),
+
+		Erased: m.Erased || in.Erased,
 
 		Role:           m.Role.merge(in.Role),
 		RoleName:       m.RoleName.merge(in.RoleName),

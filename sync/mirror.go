@@ -33,7 +33,7 @@ type Changes struct {
 	Drift      []Drift      // what observations showed to be wrong
 	RolesMoved bool         // members may have other roles or permissions now, without an event for each of them
 
-	EndedSessions []string // ids
+	EndedSessions []EndedSession
 }
 
 // Difference says how an object differs between the mirror and Clerk's API.
@@ -70,7 +70,7 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 			continue
 		}
 		a := m.apply(application{}, facts[i], changes.Mirror)
-		if session := facts[i].EndedSession; session != "" {
+		if session := facts[i].EndedSession; session.ID != "" {
 			a.state = StateApplied // also if it had ended before: the mirror isn't asked
 			changes.EndedSessions = append(changes.EndedSessions, session)
 		}
@@ -116,16 +116,17 @@ func (c *Changes) add(a application, cause string, at int64) {
 // never brings the object back.
 func (m Mirror) apply(a application, f Facts, changed Mirror) application {
 	a.subject, a.state = f.Subject, StateSuperseded
+	f = m.unnamed(f)
 	if a.observed && !a.overruling {
 		f.Users = yieldFlags(m.Users, f.Users)
 	}
-	merge(&a, f.Users, m.Users, changed.Users, auditUser)
-	merge(&a, f.Memberships, m.Memberships, changed.Memberships, auditMembership)
-	merge(&a, f.Invitations, m.Invitations, changed.Invitations, auditInvitation)
-	merge(&a, f.Domains, m.Domains, changed.Domains, noAudit)
-	merge(&a, f.Permissions, m.Permissions, changed.Permissions, noAudit)
-	merge(&a, f.Roles, m.Roles, changed.Roles, auditRole)
-	merge(&a, f.Organizations, m.Organizations, changed.Organizations, auditOrganization)
+	merge(&a, f.Users, m.Users, changed.Users, recorder[User]{auditUser, restateUser})
+	merge(&a, f.Memberships, m.Memberships, changed.Memberships, recorder[Membership]{auditMembership, restateMembership})
+	merge(&a, f.Invitations, m.Invitations, changed.Invitations, recorder[Invitation]{changed: auditInvitation})
+	merge(&a, f.Domains, m.Domains, changed.Domains, unrecorded[Domain]())
+	merge(&a, f.Permissions, m.Permissions, changed.Permissions, unrecorded[Permission]())
+	merge(&a, f.Roles, m.Roles, changed.Roles, recorder[Role]{auditRole, restateRole})
+	merge(&a, f.Organizations, m.Organizations, changed.Organizations, recorder[Organization]{auditOrganization, restateOrganization})
 	return a
 }
 
@@ -142,7 +143,7 @@ type application struct {
 }
 
 // merge brings the objects of one kind into the mirror.
-func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, changed map[string]T, audit func(before, after T) []AuditEntry) {
+func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, changed map[string]T, record recorder[T]) {
 	for _, in := range said {
 		id := in.ObjectID()
 		before, known := objects[id]
@@ -151,6 +152,9 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 			after = overrule[T, P](before, in)
 		}
 		a.known = a.known || known && id == a.subject
+		if known {
+			a.entries = append(a.entries, record.late(a.observed, before, in)...)
+		}
 		if !after.Known() || known && (reflect.DeepEqual(before, after) || a.observed && nothingNew[T, P](before, after)) {
 			continue // an object that is new has changed in any case, and needs no comparison
 		}
@@ -162,7 +166,7 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 			a.state = StateApplied
 			a.difference = differenceOf[T, P](before, after)
 		}
-		a.entries = append(a.entries, audit(before, after)...)
+		a.entries = append(a.entries, record.changed(before, after)...)
 		a.rolesMoved = a.rolesMoved || movesRoles(before, after)
 	}
 }
@@ -176,18 +180,36 @@ func nothingNew[T any, P registered[T]](before, after T) bool {
 	}))
 }
 
-// differenceOf says how an object that Clerk showed differs from what was known.
+// differenceOf says how an object that Clerk showed differs from what was known. An answer that
+// only fills in fields that nothing had written here is no difference. The first sweep after an
+// upgrade brings such answers if the new version reads another field.
 func differenceOf[T mergeable[T], P registered[T]](before, after T) Difference {
 	switch {
 	case after.Dead():
 		return "" // found to be gone: the sweep that looked for it counts it
 	case before.Dead() || Newest(P(&before).Registers()).Rank < RankFull:
 		return Missing
-	case sameValues[T, P](before, after):
+	case sameValues[T, P](before, after), fillsIn[T, P](before, after):
 		return ""
 	default:
 		return Stale
 	}
+}
+
+// fillsIn reports whether after was last updated at the same instant as before, and differs only in
+// registers that had never been written.
+func fillsIn[T mergeable[T], P registered[T]](before, after T) bool {
+	filled := withParentsOf[T, P](after, before)
+	was, is := P(&before).Registers(), P(&filled).Registers()
+	if Newest(was).UpdatedAt != Newest(is).UpdatedAt {
+		return false
+	}
+	for i := range was {
+		if !was[i].Version.IsZero() {
+			*is[i].Version = Version{}
+		}
+	}
+	return sameValues[T, P](overrule[T, P](before, filled), after)
 }
 
 // withVersionsOf returns after, with before's version in each register whose two versions count as

@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -255,5 +256,37 @@ func TestObserveAll_RefusesUnreadableAnswers(t *testing.T) {
 	for _, text := range []string{`{}`, `{"id":""}`, `{"id":7}`, `null`, `[`} {
 		_, err := clerksync.ObservedID(json.RawMessage(text))
 		require.ErrorIs(t, err, clerksync.ErrUndecodable, text)
+	}
+}
+
+// TestObserveAll_FillingInIsNoDrift: after an upgrade, an answer brings fields that nothing had
+// written. The mirror takes them, and Clerk's object is no other one.
+func TestObserveAll_FillingInIsNoDrift(t *testing.T) {
+	t.Parallel()
+	shown := func(asked, updated int64, more map[string]any) clerksync.Facts {
+		object := map[string]any{"id": "org_a", "name": "North", "updated_at": t0 + updated}
+		maps.Copy(object, more)
+		return observed(t, clerksync.ResourceOrganization, asked, object)
+	}
+	for name, c := range map[string]struct {
+		updated int64
+		more    map[string]any
+		drift   []clerksync.Drift
+	}{
+		"a field that was never written":                     {1, map[string]any{"max_allowed_memberships": 5}, nil},
+		"such a field of an object that has changed since":   {2, map[string]any{"max_allowed_memberships": 5}, []clerksync.Drift{{ID: "org_a", Difference: clerksync.Stale}}},
+		"such a field, and another value of one that was":    {1, map[string]any{"max_allowed_memberships": 5, "name": "South"}, []clerksync.Drift{{ID: "org_a", Difference: clerksync.Stale}}},
+		"another value of a field that was written, without": {1, map[string]any{"name": "South"}, []clerksync.Drift{{ID: "org_a", Difference: clerksync.Stale}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mirror := clerksync.NewMirror()
+			observe(mirror, shown(1, 1, nil), 1)
+			changes := observe(mirror, shown(9, c.updated, c.more), 9)
+			require.Equal(t, c.drift, changes.Drift)
+			if limit, told := c.more["max_allowed_memberships"]; told {
+				require.EqualValues(t, limit, mirror.Organizations["org_a"].MaxMemberships.Value)
+			}
+		})
 	}
 }

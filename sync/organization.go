@@ -11,6 +11,7 @@ type Organization struct {
 	Slug           Field[*string] // null where slugs are off; "" is passed on as Clerk sends it
 	ImageURL       Field[*string]
 	RoleSetKey     Field[*string] // the set of roles that its members can have
+	MaxMemberships Field[int64]   // how many memberships Clerk allows it; 0: any number
 	CreatedBy      Field[*string] // user_…; absent if the Backend API made the organization, and in nested copies
 	CreatedAt      Field[int64]   // epoch milliseconds
 	PublicMetadata Field[json.RawMessage]
@@ -23,6 +24,7 @@ func (o *Organization) Registers() []Register {
 		{"slug", &o.Slug.Version},
 		{"image_url", &o.ImageURL.Version},
 		{"role_set_key", &o.RoleSetKey.Version},
+		{"max_memberships", &o.MaxMemberships.Version},
 		{"created_by", &o.CreatedBy.Version},
 		{"created_at", &o.CreatedAt.Version},
 		{"public_metadata", &o.PublicMetadata.Version},
@@ -39,6 +41,7 @@ func (o Organization) Merge(in Organization) Organization {
 		Slug:           o.Slug.merge(in.Slug),
 		ImageURL:       o.ImageURL.merge(in.ImageURL),
 		RoleSetKey:     o.RoleSetKey.merge(in.RoleSetKey),
+		MaxMemberships: o.MaxMemberships.merge(in.MaxMemberships),
 		CreatedBy:      o.CreatedBy.merge(in.CreatedBy),
 		CreatedAt:      o.CreatedAt.merge(in.CreatedAt),
 		PublicMetadata: o.PublicMetadata.merge(in.PublicMetadata),
@@ -64,6 +67,7 @@ func (dec *decoder) organization(o object) Organization {
 		Slug:           set(dec, nullable(o.text("slug"))),
 		ImageURL:       set(dec, nullable(o.text("image_url"))),
 		RoleSetKey:     set(dec, nullable(o.text("role_set_key"))),
+		MaxMemberships: setNonNull(dec, read[int64](o, "max_allowed_memberships")),
 		CreatedBy:      set(dec, nullable(o.text("created_by"))),
 		CreatedAt:      setCreated(dec, o),
 		PublicMetadata: setNonNull(dec, o.raw("public_metadata")),

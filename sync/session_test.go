@@ -26,11 +26,11 @@ func TestSession_EachEndIsFactAndRevokes(t *testing.T) {
 		facts, known, err := clerksync.Decode(d)
 		require.NoError(t, err)
 		require.True(t, known)
-		require.Equal(t, clerksync.Facts{Subject: "sess_1", EndedSession: "sess_1"}, facts)
+		require.Equal(t, clerksync.Facts{Subject: "sess_1", EndedSession: clerksync.EndedSession{ID: "sess_1", UserID: "user_1"}}, facts)
 
 		deliveries := []clerksync.Delivery{d}
 		changes := clerksync.NewMirror().ApplyAll(deliveries, []clerksync.Facts{facts})
-		require.Equal(t, []string{"sess_1"}, changes.EndedSessions)
+		require.Equal(t, []clerksync.EndedSession{{ID: "sess_1", UserID: "user_1"}}, changes.EndedSessions)
 		require.Equal(t, clerksync.StateApplied, deliveries[0].State)
 		require.Empty(t, changes.Entries)
 	}
@@ -56,7 +56,9 @@ func TestSession_NeedsASessionsID(t *testing.T) {
 		require.True(t, known)
 		require.ErrorIs(t, err, clerksync.ErrUndecodable, data)
 	}
-	facts, _, err := clerksync.Decode(receive(`{"type":"session.revoked","data":{"id":"sess_1","updated_at":"?","status":7,"user":"?"}}`))
-	require.NoError(t, err, "nothing but the id counts")
-	require.Equal(t, "sess_1", facts.EndedSession)
+	for _, user := range []string{`7`, `null`, `"org_1"`, `"user_\u0000"`} {
+		facts, _, err := clerksync.Decode(receive(`{"type":"session.revoked","data":{"id":"sess_1","updated_at":"?","status":7,"user":"?","user_id":` + user + `}}`))
+		require.NoError(t, err, "nothing but the id counts")
+		require.Equal(t, clerksync.EndedSession{ID: "sess_1"}, facts.EndedSession)
+	}
 }

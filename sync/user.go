@@ -4,6 +4,7 @@ package sync
 type User struct {
 	Reference
 	Tombstone
+	Erased bool // the person asked for it: what Clerk says of names and addresses is left out
 
 	Identifier    Field[*string] // e-mail, else phone number, else username; null if the user has none of them
 	FirstName     Field[*string]
@@ -32,6 +33,8 @@ func (u User) Merge(in User) User {
 	return User{
 		Reference: u.Reference.merge(in.Reference),
 		Tombstone: u.Tombstone.merge(in.Tombstone),
+
+		Erased: u.Erased || in.Erased,
 
 		Identifier:    u.Identifier.merge(in.Identifier),
 		FirstName:     u.FirstName.merge(in.FirstName),

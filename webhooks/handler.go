@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/internal/request"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -139,6 +140,7 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time)
 	if err := h.cfg.Verifier.Verify(signature, body); err != nil {
 		return unverified(err), err
 	}
+	request.Of(r.Context()).Note(slog.String("svix_id", signature.ID))
 	delivery := clerksync.NewDelivery(signature.ID, body, signature.SignedAt, now)
 	receipt, err := h.cfg.Inbox.Accept(r.Context(), delivery)
 	switch {

@@ -16,13 +16,13 @@ const (
 	// secret scanners find a leaked one.
 	serviceTokenPrefix = "rcs_"
 
-	// serviceTokenBytes is the length of the random part. 256 bits can't be guessed, so a plain
+	// secretBytes is the length of the random part. 256 bits can't be guessed, so a plain
 	// hash of a token may be stored, while a password would need a slow one.
-	serviceTokenBytes = 32
+	secretBytes = 32
 
-	// maxServiceName bounds a service's name, which is written into the audit log as
-	// "service:NAME".
-	maxServiceName = 64
+	// maxTokenName bounds the name of a service or an operator, which is written into the audit log
+	// as "service:NAME" or "operator:NAME".
+	maxTokenName = 64
 )
 
 // ServiceToken is one token of a service: the service's name, the token's hash and its rights.
@@ -64,35 +64,44 @@ func ParseServiceTokens(list string) ([]ServiceToken, error) {
 // parseServiceToken reads one entry.
 func parseServiceToken(entry string) (ServiceToken, error) {
 	parts := strings.Split(entry, "/")
-	name, digest, found := strings.Cut(parts[0], ":")
-	switch {
-	case entry == "":
-		return ServiceToken{}, errors.New("the entry is empty")
-	case !found:
-		return ServiceToken{}, errors.New("the entry must be name:hexsha256, but it has no colon")
-	case !validServiceName(name):
-		return ServiceToken{}, errors.New("the name must be 1 to 64 characters of a-z, 0-9 and -")
-	case len(digest) != hex.EncodedLen(sha256.Size):
-		return ServiceToken{}, fmt.Errorf("%q: the hash must be %d hexadecimal digits, but it has %d characters",
-			name, hex.EncodedLen(sha256.Size), len(digest))
+	name, hash, err := parseTokenHash(parts[0])
+	if err != nil {
+		return ServiceToken{}, err
 	}
-	token := ServiceToken{Name: name}
-	if _, err := hex.Decode(token.SHA256[:], []byte(digest)); err != nil {
-		// Not wrapped: hex's error quotes the invalid byte.
-		return ServiceToken{}, fmt.Errorf("%q: the hash has a character that isn't a hexadecimal digit", name)
-	}
-	var err error
+	token := ServiceToken{Name: name, SHA256: hash}
 	if token.Rights, err = parseRights(parts[1:]); err != nil {
 		return ServiceToken{}, fmt.Errorf("%q: %w", name, err)
 	}
 	return token, nil
 }
 
+// parseTokenHash reads name:hexsha256. Its errors hold at most the name, because the text could be
+// a token pasted by mistake.
+func parseTokenHash(text string) (name string, hash [sha256.Size]byte, err error) {
+	name, digest, found := strings.Cut(text, ":")
+	switch {
+	case text == "":
+		return "", hash, errors.New("the entry is empty")
+	case !found:
+		return "", hash, errors.New("the entry must be name:hexsha256, but it has no colon")
+	case !validTokenName(name):
+		return "", hash, errors.New("the name must be 1 to 64 characters of a-z, 0-9 and -")
+	case len(digest) != hex.EncodedLen(sha256.Size):
+		return "", hash, fmt.Errorf("%q: the hash must be %d hexadecimal digits, but it has %d characters",
+			name, hex.EncodedLen(sha256.Size), len(digest))
+	}
+	if _, err := hex.Decode(hash[:], []byte(digest)); err != nil {
+		// Not wrapped: hex's error quotes the invalid byte.
+		return "", hash, fmt.Errorf("%q: the hash has a character that isn't a hexadecimal digit", name)
+	}
+	return name, hash, nil
+}
+
 // validateServiceTokens checks the promises of ParseServiceTokens for configurations built by hand.
 func validateServiceTokens(tokens []ServiceToken) error {
 	seen := make(map[[sha256.Size]byte]int, len(tokens))
 	for i, token := range tokens {
-		if !validServiceName(token.Name) {
+		if !validTokenName(token.Name) {
 			return fmt.Errorf("service token hash %d: the name must be 1 to 64 characters of a-z, 0-9 and -", i+1)
 		}
 		if first, repeated := seen[token.SHA256]; repeated {
@@ -107,19 +116,19 @@ func validateServiceTokens(tokens []ServiceToken) error {
 	return nil
 }
 
-// validServiceName reports whether name is 1 to 64 characters of a-z, 0-9 and "-".
-func validServiceName(name string) bool {
+// validTokenName reports whether name is 1 to 64 characters of a-z, 0-9 and "-".
+func validTokenName(name string) bool {
 	outside := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
-	return name != "" && len(name) <= maxServiceName && strings.IndexFunc(name, outside) < 0
+	return name != "" && len(name) <= maxTokenName && strings.IndexFunc(name, outside) < 0
 }
 
 // NewServiceToken mints a token from 32 bytes of random (crypto/rand.Reader) and returns it with
 // the hex SHA-256 that ParseServiceTokens expects after the name. The token is shown once and
 // stored nowhere. The error is that of random.
 func NewServiceToken(random io.Reader) (token, hash string, err error) {
-	secret := make([]byte, serviceTokenBytes)
+	secret := make([]byte, secretBytes)
 	if _, err := io.ReadFull(random, secret); err != nil {
-		return "", "", fmt.Errorf("read randomness for a service token: %w", err)
+		return "", "", fmt.Errorf("read randomness for a token: %w", err)
 	}
 	token = serviceTokenPrefix + base64.RawURLEncoding.EncodeToString(secret)
 	digest := sha256.Sum256([]byte(token))
@@ -129,17 +138,24 @@ func NewServiceToken(random io.Reader) (token, hash string, err error) {
 // serviceTokens are the accepted tokens of services.
 type serviceTokens []ServiceToken
 
-// identify returns the service of a token. It compares the token's hash with every entry, in
-// constant time and without stopping early. So the time taken doesn't reveal which entries came
-// close.
+// identify returns the service of a token.
 func (s serviceTokens) identify(token string) (Identity, error) {
-	digest := sha256.Sum256([]byte(token))
-	match := -1
-	for i := range s {
-		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], s[i].SHA256[:]), i, match)
-	}
+	match := matching(token, len(s), func(i int) [sha256.Size]byte { return s[i].SHA256 })
 	if match < 0 {
 		return Identity{}, refuse(ReasonServiceToken)
 	}
 	return Identity{Service: s[match].Name, Rights: s[match].Rights}, nil
+}
+
+// matching returns the index of a token's entry among n, or -1. It compares the token's hash with
+// every entry, in constant time and without stopping early. So the time taken doesn't reveal which
+// entries came close.
+func matching(token string, n int, hash func(i int) [sha256.Size]byte) int {
+	digest := sha256.Sum256([]byte(token))
+	match := -1
+	for i := range n {
+		entry := hash(i)
+		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], entry[:]), i, match)
+	}
+	return match
 }

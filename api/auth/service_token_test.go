@@ -174,7 +174,7 @@ func TestNewServiceToken(t *testing.T) {
 	require.Equal(t, hex.EncodeToString(digest[:]), hash, "what sha256sum prints for the token")
 
 	_, _, err = NewServiceToken(bytes.NewReader(make([]byte, 31)))
-	require.ErrorContains(t, err, "read randomness for a service token")
+	require.ErrorContains(t, err, "read randomness for a token")
 }
 
 func mintServiceToken(t *testing.T) (token, hash string) {

@@ -31,8 +31,8 @@ type Config struct {
 	// URL is Rolecall's address, such as https://rolecall.internal:8080, without a path of the API.
 	// Required.
 	URL string
-	// ServiceToken is the service's own token, rcs_…. Authorize, AuthorizeMany and RequireFor need
-	// it. Require doesn't: it passes on the user's token.
+	// ServiceToken is the service's own token, rcs_…. Authorize, AuthorizeMany, Explain and
+	// RequireFor need it. Require doesn't: it passes on the user's token.
 	ServiceToken string
 	// HTTPClient sends the requests. Redirects are never followed, whatever its own policy is.
 	// Defaults to a client with http.DefaultTransport.
@@ -77,7 +77,7 @@ func (c Config) validate() error {
 	base, err := url.Parse(c.URL)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		problems = append(problems, errors.New("client: URL must be an absolute http or https URL without a query"))
-	} else if path := strings.TrimRight(base.Path, "/"); strings.HasSuffix(path, "/v1") || strings.HasSuffix(path, "/v1/authorize") {
+	} else if path := strings.TrimRight(base.Path, "/"); strings.HasSuffix(path, "/v1") || strings.HasSuffix(path, "/v1/authorize") || strings.HasSuffix(path, "/v1/explain") {
 		problems = append(problems, errors.New("client: URL must not have a path of the API"))
 	}
 	if c.ServiceToken != "" && !strings.HasPrefix(c.ServiceToken, serviceTokenPrefix) {
@@ -95,7 +95,7 @@ func (c Config) validate() error {
 // serviceTokenPrefix begins every service's token.
 const serviceTokenPrefix = "rcs_"
 
-// Client asks Rolecall for decisions. It is safe for concurrent use.
+// Client asks Rolecall for decisions and their explanations. It is safe for concurrent use.
 type Client struct {
 	cfg  Config
 	http *http.Client
@@ -119,14 +119,20 @@ type Error struct {
 	Type   string // such as "urn:rolecall:problem:unauthenticated"; other servers have another one, or none
 	Title  string
 	Reason string // only of a refusal
+
+	RequestID string // by which Rolecall's log names the question; "" if the server doesn't say
 }
 
 // Error implements error.
 func (e *Error) Error() string {
-	if e.Type == "" {
-		return fmt.Sprintf("answered %d", e.Status)
+	text := fmt.Sprintf("answered %d", e.Status)
+	if e.Type != "" {
+		text += fmt.Sprintf(": %s (%s)", e.Title, e.Type)
 	}
-	return fmt.Sprintf("answered %d: %s (%s)", e.Status, e.Title, e.Type)
+	if e.RequestID != "" {
+		text += ", request " + e.RequestID
+	}
+	return text
 }
 
 // ErrNotADecision means that an answer of 200 wasn't the decision that was asked for: the server at

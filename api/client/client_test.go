@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -229,4 +230,26 @@ func TestRequire_PanicsWithoutAFunction(t *testing.T) {
 	require.Panics(t, func() { c.Require("reports:read", nil) })
 	require.Panics(t, func() { c.RequireFor("reports:read", nil, always("user_1")) })
 	require.Panics(t, func() { c.RequireFor("reports:read", always("org_1"), nil) })
+}
+
+// TestRequestID_IsPassedOn by the middleware, if it is sane, and is in the error that Failed gets.
+func TestRequestID_IsPassedOn(t *testing.T) {
+	t.Parallel()
+	var got []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Values("X-Request-Id")
+		w.Header().Set("X-Request-Id", "of-the-answer")
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	t.Cleanup(server.Close)
+	var failed error
+	c := newClient(t, server.URL, func(c *client.Config) { c.Failed = func(_ *http.Request, err error) { failed = err } })
+	for id, passed := range map[string][]string{"": nil, "one-1": {"one-1"}, "two words": nil, strings.Repeat("x", 129): nil} {
+		ask(t, c.Require("reports:read", always("org_1")), "Authorization", "Bearer user_1", "X-Request-Id", id)
+		require.Equal(t, passed, got, id)
+	}
+	require.ErrorContains(t, failed, "answered 418, request of-the-answer")
+	_, err := c.Authorize(client.WithRequestID(t.Context(), "asked-by-hand"), client.Check{UserID: "user_1", WorkspaceID: "org_1", Permission: "reports:read"})
+	require.Error(t, err)
+	require.Equal(t, []string{"asked-by-hand"}, got)
 }

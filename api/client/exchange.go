@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
-// request is one question to /v1/authorize.
+// request is one question.
 type request struct {
 	method string
+	path   string // defaults to /v1/authorize
 	token  string
 	query  url.Values
 	body   any // as JSON; nil for none
@@ -44,6 +47,21 @@ func (c *Client) exchange(ctx context.Context, q request, into any) error {
 			return err
 		}
 	}
+}
+
+const headerRequestID = "X-Request-Id"
+
+type requestIDKey struct{}
+
+// WithRequestID returns a context under which the client names its questions by the id of the
+// request that the program is answering. Rolecall's log then has that id. The middleware does this
+// by itself, with the header X-Request-Id. An id that isn't 1 to 128 visible ASCII characters is
+// left out.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	if id == "" || len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ctx
+	}
+	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
 // passing reports whether another try may succeed: after network errors, and after the statuses of
@@ -77,7 +95,7 @@ func pause(ctx context.Context) bool {
 // try sends the request once and returns the body of an answer of 200. Any other answer is an
 // *Error.
 func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error) {
-	target := c.base + "/v1/authorize"
+	target := c.base + cmp.Or(q.path, "/v1/authorize")
 	if q.query != nil {
 		target += "?" + q.query.Encode()
 	}
@@ -89,6 +107,9 @@ func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error
 	r.Header.Set("Accept", "application/json, application/problem+json")
 	if q.body != nil {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if id, _ := ctx.Value(requestIDKey{}).(string); id != "" {
+		r.Header.Set(headerRequestID, id)
 	}
 	response, err := c.http.Do(r)
 	if err != nil {
@@ -110,5 +131,5 @@ func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error
 		Reason string `json:"reason"`
 	}
 	_ = json.Unmarshal(answer, &refused) // an error means a proxy's page, of which the status is enough
-	return nil, &Error{Status: response.StatusCode, Type: refused.Type, Title: refused.Title, Reason: refused.Reason}
+	return nil, &Error{Status: response.StatusCode, Type: refused.Type, Title: refused.Title, Reason: refused.Reason, RequestID: response.Header.Get(headerRequestID)}
 }

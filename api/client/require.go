@@ -70,7 +70,7 @@ func FromContext(ctx context.Context) (Decision, bool) {
 func (c *Client) middleware(decide func(*http.Request) (Decision, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d, err := decide(r)
+			d, err := decide(r.WithContext(WithRequestID(r.Context(), r.Header.Get(headerRequestID))))
 			if err != nil || !d.Allowed {
 				c.refuse(w, r, err)
 				return

@@ -23,10 +23,10 @@ func (r *reader) refuseExcess(tokens token.Tokens) {
 		}
 		switch {
 		case nesting.after(t) > maxNesting:
-			r.fail(t, `it is nested deeper than %d levels: a policy has "roles", and under each role a list of permissions`, maxNesting)
+			r.fail(t, "it is nested deeper than %d levels; no policy needs that", maxNesting)
 			return
 		case entries > maxEntries:
-			r.fail(t, "it has more than %d keys: a policy has one for each role, and two or three for each route", maxEntries)
+			r.fail(t, "it has more than %d keys, which no policy needs; divide a file of cases", maxEntries)
 			return
 		}
 	}

@@ -2,12 +2,10 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"syscall"
 	"time"
+
+	"github.com/callmine/rolecall/internal/regular"
 )
 
 const (
@@ -24,9 +22,9 @@ func ReadFile(ctx context.Context, name string) (Policy, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return readWhile(ctx, func() (Policy, error) {
-		text, err := readRegularFile(name, maxFile)
+		text, err := regular.Read(name, maxFile)
 		if err != nil {
-			return Policy{}, err
+			return Policy{}, fmt.Errorf("read %s: %w", name, err)
 		}
 		return Parse(name, text)
 	})
@@ -34,42 +32,18 @@ func ReadFile(ctx context.Context, name string) (Policy, error) {
 
 // readWhile returns the result of read, or an error as soon as ctx ends. It leaves a hanging read
 // behind, because that can't be interrupted and the process must be able to stop.
-func readWhile(ctx context.Context, read func() (Policy, error)) (Policy, error) {
-	var policy Policy
+func readWhile[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	var result, none T
 	var err error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		policy, err = read()
+		result, err = read()
 	}()
 	select {
 	case <-done:
-		return policy, err
+		return result, err
 	case <-ctx.Done():
-		return Policy{}, fmt.Errorf("read policy: %w", ctx.Err())
+		return none, fmt.Errorf("read file: %w", ctx.Err())
 	}
-}
-
-// readRegularFile reads a regular file of at most limit bytes. It refuses pipes and devices, which
-// may have no end.
-func readRegularFile(name string, most int64) (text []byte, err error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it; without O_NONBLOCK, opening a pipe waits for a writer
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: it is not a regular file", name)
-	}
-	if text, err = io.ReadAll(io.LimitReader(file, most+1)); err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if int64(len(text)) > most {
-		return nil, fmt.Errorf("read %s: it has more than %d bytes", name, most)
-	}
-	return text, nil
 }

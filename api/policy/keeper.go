@@ -27,34 +27,47 @@ type KeeperConfig struct {
 	// Save saves a policy that was read at that time, in one transaction, as [store.SaveGrants]
 	// does. The database's SQL functions then use it. Required.
 	Save func(ctx context.Context, grants clerksync.Grants, readAt time.Time) (store.SavedGrants, error)
+	// Saved returns the policy that a process saved last; none if none did. Required.
+	Saved func(ctx context.Context) (clerksync.Grants, error)
+	// Left lists workspaces that a change leaves without a manager, at most the given number.
+	// Required.
+	Left func(ctx context.Context, change clerksync.GrantsChange, limit int) ([]store.LeftWorkspace, error)
 	// Logger gets a line for each policy that was read or saved, and for each failure. Required.
 	Logger *slog.Logger
+	// CheckTimeout bounds the search for such workspaces. Defaults to 20 seconds.
+	CheckTimeout time.Duration
 	// SaveEvery is the time between tries to save after a failure. Defaults to 10 seconds.
 	SaveEvery time.Duration
 }
 
 // Keeper holds the policy of a process. It reads the policy again on request, and saves it for the
-// database's SQL functions. Policy and Reload are safe for concurrent use.
+// database's SQL functions. Policy, Refused and Reload are safe for concurrent use.
 type Keeper struct {
 	cfg     KeeperConfig
 	current atomic.Pointer[Policy]
-	reloads chan struct{} // holds one: several calls need only one more reading
-	readAt  time.Time     // when the current policy was read
-	known   bool          // whether a policy of this process was saved
+	refused atomic.Pointer[error] // why another policy is in force than the one that was read last; nil if it isn't
+	reloads chan struct{}         // holds one: several calls need only one more reading
+	known   bool                  // whether a policy of this process was saved
 }
 
 // NewKeeper reads the policy and returns its keeper. Nothing is saved before [Keeper.Keep].
 func NewKeeper(ctx context.Context, cfg KeeperConfig) (*Keeper, error) {
 	k := newKeeper(cfg)
-	if err := k.read(ctx); err != nil {
+	began := time.Now() // the beginning, because the file may change during the read
+	policy, err := cfg.Read(ctx)
+	if err != nil {
 		return nil, err
 	}
+	k.use(ctx, policy, began)
 	return k, nil
 }
 
 func newKeeper(cfg KeeperConfig) *Keeper {
 	if cfg.SaveEvery == 0 {
 		cfg.SaveEvery = defaultSaveEvery
+	}
+	if cfg.CheckTimeout == 0 {
+		cfg.CheckTimeout = defaultCheckTimeout
 	}
 	return &Keeper{cfg: cfg, reloads: make(chan struct{}, 1)}
 }
@@ -73,20 +86,26 @@ func (k *Keeper) Reload() {
 // Keep saves the policy, and reads and saves it again at each [Keeper.Reload], until stop is
 // called. If the database can't be written to, saving is tried again in the background.
 func (k *Keeper) Keep(ctx context.Context) (stop func()) {
-	saved := k.save(ctx)
+	saved := k.Refused() != nil || k.save(ctx) // what was refused isn't saved, and the other one is
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var keeping sync.WaitGroup
 	keeping.Go(func() { k.run(ctx, saved) })
 	return func() { cancel(); keeping.Wait() }
 }
 
-// read reads the policy and puts it in force.
+// read reads the policy and puts it in force. If it can't be read, or is refused, the one in force
+// stays.
 func (k *Keeper) read(ctx context.Context) error {
 	began := time.Now() // the beginning, because the file may change during the read
 	policy, err := k.cfg.Read(ctx)
+	if err == nil {
+		err = k.check(ctx, k.Policy().Grants, policy)
+	}
 	if err != nil {
+		k.refused.Store(&err)
 		return err
 	}
+	k.refused.Store(nil)
 	k.use(ctx, policy, began)
 	return nil
 }
@@ -95,8 +114,8 @@ func (k *Keeper) use(ctx context.Context, policy Policy, readAt time.Time) {
 	for _, warning := range policy.Warnings {
 		k.cfg.Logger.WarnContext(ctx, "policy: "+warning)
 	}
+	policy.ReadAt = readAt
 	k.current.Store(&policy)
-	k.readAt = readAt
 	k.cfg.Logger.InfoContext(ctx, "policy read", "source", k.cfg.Source, "roles", len(policy.Grants))
 }
 
@@ -114,7 +133,7 @@ func (k *Keeper) run(ctx context.Context, saved bool) {
 				return
 			}
 			if err != nil {
-				k.cfg.Logger.ErrorContext(ctx, "policy not read: the one in force stays", "error", err)
+				k.complain(ctx, err)
 				continue
 			}
 			saved = k.save(ctx)
@@ -131,7 +150,7 @@ func (k *Keeper) run(ctx context.Context, saved bool) {
 func (k *Keeper) save(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	saved, err := k.cfg.Save(ctx, k.Policy().Grants, k.readAt)
+	saved, err := k.cfg.Save(ctx, k.Policy().Grants, k.Policy().ReadAt)
 	switch {
 	case err != nil:
 		k.cfg.Logger.WarnContext(ctx, "policy not saved yet: the database's SQL functions may use a different one", "error", err)

@@ -16,13 +16,15 @@ import (
 
 // reader reads a policy node by node, because nodes know their lines.
 type reader struct {
-	name     string
-	grants   clerksync.Grants
-	routeMap Routes
-	denied   []string // to impersonators
-	authZEN  AuthZEN
-	errs     []error
-	warnings []string
+	name      string
+	grants    clerksync.Grants
+	places    map[clerksync.Grant]string
+	routeMap  Routes
+	denied    []string // to impersonators
+	authZEN   AuthZEN
+	confirmed bool
+	errs      []error
+	warnings  []string
 }
 
 // fail notes a mistake at a place of the file. A nil place is the file's beginning.
@@ -47,38 +49,49 @@ func lineOf(at *token.Token) int {
 // maxFailures bounds the lines of an error. The others show once these are fixed.
 const maxFailures = 50
 
-func (r *reader) failure() error {
+func (r *reader) failure() error { return fmt.Errorf("read policy: %w", r.joined()) }
+
+// joined returns the first mistakes, each on a line.
+func (r *reader) joined() error {
 	errs := r.errs
 	if more := len(errs) - maxFailures; more > 0 {
 		errs = append(errs[:maxFailures:maxFailures], fmt.Errorf("%s: and %d more", r.name, more))
 	}
-	return fmt.Errorf("read policy: %w", errors.Join(errs...))
+	return errors.Join(errs...)
 }
 
 // read fills the grants and the warnings.
 func (r *reader) read(text []byte) {
+	if body, ok := r.document(text, "a policy"); ok {
+		r.root(body)
+	}
+}
+
+// document returns the one YAML document of a text; nil if it is empty. It is false if the text
+// isn't such a document: then the mistakes are noted. what says what the document is.
+func (r *reader) document(text []byte, what string) (body ast.Node, ok bool) {
 	tokens := lexer.Tokenize(string(text))
-	if r.refuseAliases(tokens); len(r.errs) > 0 {
-		return
+	if r.refuseAliases(tokens, what); len(r.errs) > 0 {
+		return nil, false
 	}
 	if r.refuseExcess(tokens); len(r.errs) > 0 {
-		return
+		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // root finds duplicates, with a plainer message
-	if broken, ok := errors.AsType[yaml.Error](err); ok {
-		r.broken(broken)
-		return
-	}
+	broken, isBroken := errors.AsType[yaml.Error](err)
 	switch {
+	case isBroken:
+		r.broken(broken)
 	case err != nil:
 		r.fail(nil, "%v", err)
 	case len(file.Docs) > 1:
-		r.fail(file.Docs[1].Start, "a policy must be one YAML document")
+		r.fail(file.Docs[1].Start, "%s must be one YAML document", what)
 	case len(file.Docs) == 0:
-		r.root(nil)
+		return nil, true
 	default:
-		r.root(file.Docs[0].Body)
+		return file.Docs[0].Body, true
 	}
+	return nil, false
 }
 
 // broken notes that the text isn't YAML. For tabs, which editors hide and the library describes in
@@ -93,10 +106,10 @@ func (r *reader) broken(err yaml.Error) {
 
 // refuseAliases refuses anchors and aliases, because a reader of a role should see all its
 // permissions there.
-func (r *reader) refuseAliases(tokens token.Tokens) {
+func (r *reader) refuseAliases(tokens token.Tokens, what string) {
 	for _, t := range tokens {
 		if t.Type == token.AnchorType || t.Type == token.AliasType {
-			r.fail(t, "a policy must not have anchors, aliases (& and *) or wildcards: write each permission out, and a match that begins with * in quotation marks")
+			r.fail(t, "%s must not have anchors, aliases (& and *) or wildcards: write each permission out, and a match that begins with * in quotation marks", what)
 		}
 	}
 }
@@ -118,6 +131,7 @@ var sections = []struct {
 	{"routes", (*reader).routes},
 	{"deny_impersonators", (*reader).denyImpersonators},
 	{"authzen", (*reader).readAuthZEN},
+	{confirmationKey, (*reader).confirmation},
 }
 
 func (r *reader) root(body ast.Node) {
@@ -205,6 +219,7 @@ func (r *reader) role(entry *ast.MappingValueNode) {
 		}
 		granted[p] = true
 		r.grants[key] = append(r.grants[key], p)
+		r.places[clerksync.Grant{Role: key, Permission: p}] = placeOf(r.name, lineOf(at))
 	}
 }
 

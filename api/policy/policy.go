@@ -3,6 +3,7 @@ package policy
 import (
 	_ "embed"
 	"fmt"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -24,8 +25,15 @@ type Policy struct {
 	DenyImpersonators []string
 	// AuthZEN says how questions of AuthZEN are to be understood.
 	AuthZEN AuthZEN
+	// Confirmed says that an operator confirmed these grants, even if they leave workspaces without a
+	// manager.
+	Confirmed bool
+	// ReadAt is when a [Keeper] read it; zero otherwise.
+	ReadAt time.Time
 	// Warnings name probable mistakes, each beginning with the file's name and the line.
 	Warnings []string
+
+	places map[clerksync.Grant]string // where each grant is written, for people
 }
 
 // Default returns the policy of the product that Rolecall was made for. Members may work; admins
@@ -34,13 +42,17 @@ func Default() (Policy, error) { return Parse(BuiltIn, builtIn) }
 
 // Parse reads a policy: YAML with a key "roles", under which each role's key (org:…) lists the
 // permissions that it grants. It may have a key "routes" with the route map, a key
-// "deny_impersonators" with a list of permissions, and a key "authzen". Each permission is written
+// "deny_impersonators" with a list of permissions, a key "authzen", and a key "confirm_no_manager"
+// with the digest of its grants. Each permission is written
 // out: there are no wildcards, anchors or aliases. name is the file's name. The error has a line
 // "name:line: mistake" for each mistake.
 func Parse(name string, text []byte) (Policy, error) {
-	r := reader{name: name, grants: clerksync.Grants{}}
+	r := reader{name: name, grants: clerksync.Grants{}, places: map[clerksync.Grant]string{}}
 	if r.read(text); len(r.errs) == 0 {
-		return Policy{Grants: r.grants, Routes: r.routeMap, DenyImpersonators: r.denied, AuthZEN: r.authZEN, Warnings: r.warnings}, nil
+		return Policy{
+			Grants: r.grants, Routes: r.routeMap, DenyImpersonators: r.denied, AuthZEN: r.authZEN, Confirmed: r.confirmed,
+			Warnings: r.warnings, places: r.places,
+		}, nil
 	}
 	return Policy{}, r.failure()
 }
@@ -61,6 +73,9 @@ func (p Policy) YAML() ([]byte, error) {
 	}
 	if len(p.AuthZEN.WorkspaceTypes) > 0 {
 		sections = append(sections, yaml.MapItem{Key: "authzen", Value: p.AuthZEN})
+	}
+	if p.Confirmed {
+		sections = append(sections, yaml.MapItem{Key: confirmationKey, Value: p.Grants.Digest()})
 	}
 	text, err := yaml.Marshal(sections)
 	if err != nil {

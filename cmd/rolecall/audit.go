@@ -2,186 +2,237 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"maps"
-	"os"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 type auditCommand struct {
+	List   listAudit   `cmd:"" help:"List entries of the audit log, the newest first, with names beside ids."`
 	Verify verifyAudit `cmd:"" help:"Recompute every chain of hashes. For a broken chain, name the first entry that was changed, inserted or reordered, or that is missing. Exit code 3: a chain is broken."`
 }
 
-type verifyAudit struct {
-	Workspace string `help:"Only this workspace (org_…)."`
-	Since     string `type:"existingfile" placeholder:"FILE" help:"Output of an earlier run with --json, stored outside the database. This run then also finds chains that were rewritten or cut off since."`
-	JSON      bool   `name:"json" help:"Print a JSON object."`
+type listAudit struct {
+	Workspace string `placeholder:"WORKSPACE" help:"Only of this workspace: its id, slug or name. By when things happened; without it, by when they were recorded."`
+	Actor     string `placeholder:"USER" help:"Only what this user did, by id, e-mail address or name; or service:NAME or operator:NAME."`
+	Action    string `placeholder:"ACTION" help:"Only this action, such as member.removed."`
+	Target    string `placeholder:"ID" help:"Only about this object, by id (user_…, org_…); or a user's e-mail address."`
+	Since     moment `placeholder:"TIME" help:"Only what happened since then: an age (90m, 7d, 2w), a date or an instant (RFC 3339)."`
+	Until     moment `placeholder:"TIME" help:"Only what happened before then."`
+	paging
+	listFormat
+
+	Follow bool `xor:"all,after" help:"Then print each entry when it is recorded, until Ctrl-C."`
 }
 
-// verifiedAudit is the result of a verification.
-type verifiedAudit struct {
-	Chains   int64         `json:"chains"`   // of workspaces, and the instance's own
-	Compared int64         `json:"compared"` // chains that the earlier run recorded
-	Entries  int64         `json:"entries"`  // that are unchanged
-	Broken   []brokenChain `json:"broken"`
-	// Heads are the last unchanged entry of each chain. Store them elsewhere: the database's owner
-	// can rewrite a chain, or cut it off. If a chain lacks the head that the earlier run recorded,
-	// Heads has that recorded head, so that later runs fail, too.
-	Heads []chainHead `json:"heads"`
+// auditEntry is an entry of the audit log as the command prints it.
+type auditEntry struct {
+	WorkspaceID   *string         `json:"workspace_id"` // null: of the whole instance
+	WorkspaceName *string         `json:"workspace_name"`
+	ID            int64           `json:"id"` // as in the API: counts the workspace's entries
+	At            time.Time       `json:"at"`
+	Actor         *string         `json:"actor"` // null: Clerk doesn't say who did it, or it was a sign-in that was refused
+	ActorName     *string         `json:"actor_name"`
+	Impersonator  *string         `json:"impersonator"`
+	Action        string          `json:"action"`
+	Target        string          `json:"target"`
+	TargetName    *string         `json:"target_name"`
+	Before        json.RawMessage `json:"before"`
+	After         json.RawMessage `json:"after"`
+	Data          json.RawMessage `json:"data"`
+	Erased        bool            `json:"erased"` // something about a person was erased from it
+	Cause         string          `json:"cause"`
+	RequestID     *string         `json:"request_id"` // of the request that asked for it, as long as the command is kept
+	Origin        *entryOrigin    `json:"origin"`     // of an entry without an actor, while the webhook's body is kept
+
+	recorded int64 // its place among the entries of all workspaces
+	unnamed  bool  // it was changed at Clerk, and Clerk doesn't say by whom
+	change   string
 }
 
-type chainHead struct {
-	WorkspaceID string `json:"workspace_id"` // empty for the instance's own chain
-	LastID      int64  `json:"last_id"`      // as in the API; also the number of entries
-	LastHash    string `json:"last_hash"`    // in hex
+// entryOrigin is where the request came from that made a change at Clerk.
+type entryOrigin struct {
+	ClientIP  *string `json:"client_ip"`
+	UserAgent *string `json:"user_agent"`
 }
 
-type brokenChain struct {
-	WorkspaceID string `json:"workspace_id"` // empty for the instance's own chain
-	Tampering   string `json:"tampering"`    // changed, missing, inserted or reordered
-	ID          int64  `json:"id"`           // of the entry, as in the API
-	Detail      string `json:"detail"`
-}
-
-func (c *verifyAudit) run(ctx context.Context, io streams) error {
-	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
-		result, err := c.verify(ctx, db)
-		if err != nil {
-			return err
-		}
-		if err := c.print(io.out, result); err != nil {
-			return err
-		}
-		if n := len(result.Broken); n > 0 {
-			return &codedError{exitGuard, fmt.Errorf("broken: %d of %s", n, counted(result.Chains, "chain", "chains"))}
-		}
+func originOf(o clerksync.RequestOrigin) *entryOrigin {
+	if o == (clerksync.RequestOrigin{}) {
 		return nil
-	})
+	}
+	return &entryOrigin{orNull(o.ClientIP), orNull(o.UserAgent)}
 }
 
-// verify verifies one chain after the other.
-func (c *verifyAudit) verify(ctx context.Context, db database.DB) (verifiedAudit, error) {
-	result := verifiedAudit{Broken: []brokenChain{}, Heads: []chainHead{}}
-	noted, err := c.noted()
+func (e auditEntry) cursor(workspace string) cursor {
+	if workspace == "" {
+		return cursor{text: strconv.FormatInt(e.recorded, 10)}
+	}
+	return cursor{e.At, strconv.FormatInt(e.ID, 10)}
+}
+
+// auditColumns returns the columns of a list. The table of one workspace's entries leaves the
+// workspace out.
+func auditColumns(ofOneWorkspace bool) list[auditEntry] {
+	optional := func(name string, kind columnKind, cell func(auditEntry) *string) column[auditEntry] {
+		return column[auditEntry]{name: name, kind: kind, cell: func(e auditEntry) string { return orEmpty(cell(e)) }}
+	}
+	raw := func(name string, cell func(auditEntry) json.RawMessage) column[auditEntry] {
+		return column[auditEntry]{name: name, kind: onlyData, cell: func(e auditEntry) string { return string(cell(e)) }}
+	}
+	origin := func(name string, cell func(entryOrigin) *string) column[auditEntry] {
+		return optional(name, onlyData, func(e auditEntry) *string {
+			if e.Origin == nil {
+				return nil
+			}
+			return cell(*e.Origin)
+		})
+	}
+	workspace, workspaceName := whole, text
+	if ofOneWorkspace {
+		workspace, workspaceName = onlyData, onlyData
+	}
+	return list[auditEntry]{name: "entries", columns: []column[auditEntry]{
+		{name: "id", kind: onlyData, cell: func(e auditEntry) string { return strconv.FormatInt(e.ID, 10) }},
+		instantColumn("at", whole, func(e auditEntry) *time.Time { return &e.At }),
+		{name: "action", cell: func(e auditEntry) string { return e.Action }},
+		{name: "actor", kind: text, cell: func(e auditEntry) string { return orEmpty(e.Actor) }, shown: auditEntry.by},
+		optional("actor_name", onlyData, func(e auditEntry) *string { return e.ActorName }),
+		optional("impersonator", whole, func(e auditEntry) *string { return e.Impersonator }),
+		{name: "target", cell: func(e auditEntry) string { return e.Target }},
+		optional("target_name", text, func(e auditEntry) *string { return e.TargetName }),
+		optional("workspace_id", workspace, func(e auditEntry) *string { return e.WorkspaceID }),
+		optional("workspace_name", workspaceName, func(e auditEntry) *string { return e.WorkspaceName }),
+		{name: "cause", cell: func(e auditEntry) string { return e.Cause }},
+		optional("request_id", onlyData, func(e auditEntry) *string { return e.RequestID }),
+		{name: "change", kind: onlyTable, shown: func(e auditEntry) string { return e.change }},
+		raw("before", func(e auditEntry) json.RawMessage { return e.Before }),
+		raw("after", func(e auditEntry) json.RawMessage { return e.After }),
+		raw("data", func(e auditEntry) json.RawMessage { return e.Data }),
+		origin("client_ip", func(o entryOrigin) *string { return o.ClientIP }),
+		origin("user_agent", func(o entryOrigin) *string { return o.UserAgent }),
+	}}
+}
+
+// by returns who did it.
+func (e auditEntry) by() string {
+	switch {
+	case e.unnamed && e.Origin != nil && e.Origin.ClientIP != nil:
+		return "Clerk doesn't say; from " + *e.Origin.ClientIP
+	case e.unnamed:
+		return "Clerk doesn't say"
+	case e.Actor == nil:
+		return ""
+	case e.ActorName != nil:
+		return *e.ActorName
+	default:
+		return *e.Actor
+	}
+}
+
+func (c *listAudit) run(ctx context.Context, io streams) error {
+	if c.Follow && !c.Until.IsZero() {
+		return usageError("--until: with --follow there is no end: leave one of them out")
+	}
+	return asFollowed(c.Follow, withDatabase(ctx, func(_ config.Config, db database.DB) error {
+		selected, err := c.selected(ctx, db)
+		if err != nil {
+			return err
+		}
+		pages := auditColumns(selected.OrganizationID != "").pages(io.out, c.listFormat)
+		if c.Follow {
+			return c.follow(ctx, db, selected, pages)
+		}
+		return listAll(io, pages, c.paging, lookingAhead(func(after cursor, limit int) ([]auditEntry, error) {
+			return auditPage(ctx, db, selected, after, limit)
+		}, func(e auditEntry) cursor { return e.cursor(selected.OrganizationID) }))
+	}))
+}
+
+// selected returns the query, with the ids of those whom the flags name.
+func (c *listAudit) selected(ctx context.Context, db store.DBTX) (q store.AuditQuery, err error) {
+	q = store.AuditQuery{Action: c.Action, Since: c.Since.Time, Until: c.Until.Time}
+	if q.OrganizationID, err = support.WorkspaceID(ctx, db, c.Workspace); err != nil {
+		return q, err
+	}
+	if q.Actor, err = support.ActorID(ctx, db, c.Actor); err != nil {
+		return q, err
+	}
+	q.Target, err = support.TargetID(ctx, db, c.Target)
+	return q, err
+}
+
+// auditPage reads entries after a cursor.
+func auditPage(ctx context.Context, db store.DBTX, q store.AuditQuery, after cursor, limit int) ([]auditEntry, error) {
+	place := int64(0)
+	if after != (cursor{}) {
+		var err error
+		place, err = strconv.ParseInt(after.text, 10, 64)
+		if err != nil || after.at.IsZero() != (q.OrganizationID == "") {
+			return nil, errOtherList
+		}
+	}
+	var entries []clerksync.LoggedEntry
+	var err error
+	if q.OrganizationID == "" {
+		entries, err = store.AllAuditEntries(ctx, db, q, place, limit)
+	} else {
+		q.Before = store.AuditPosition{At: after.at, Seq: place}
+		entries, err = store.AuditEntries(ctx, db, q, limit)
+	}
 	if err != nil {
-		return result, err
+		return nil, err
 	}
-	if c.Workspace != "" {
-		if c.Since != "" && noted[c.Workspace].Seq == 0 {
-			return result, fmt.Errorf("--since %s: it has no chain of %s", c.Since, c.Workspace)
+	return namedEntries(ctx, db, entries)
+}
+
+// follow prints the newest entries, the oldest of them first, and then those that are recorded.
+func (c *listAudit) follow(ctx context.Context, db database.DB, q store.AuditQuery, pages *listPages[auditEntry]) error {
+	pages.lines = true
+	follower := store.FollowAudit(q)
+	return follow(ctx, db, func(tx store.DBTX) error {
+		recorded, err := follower.Next(ctx, tx)
+		if err != nil {
+			return err
 		}
-		err := result.add(ctx, db, c.Workspace, noted[c.Workspace])
-		if err == nil && result.Chains == 0 {
-			err = fmt.Errorf("the audit log has no entries of a workspace %s", c.Workspace)
-		}
-		return result, err
-	}
-	for organization := ""; ; {
-		if err := result.add(ctx, db, organization, noted[organization]); err != nil {
-			return result, err
-		}
-		delete(noted, organization)
-		next, err := store.NextChain(ctx, db, organization)
-		if errors.Is(err, store.ErrNotFound) {
-			break
+		entries, err := namedEntries(ctx, tx, recorded)
+		if err == nil && !pages.begun {
+			entries, err = auditPage(ctx, tx, q, cursor{}, int(c.Limit))
+			slices.Reverse(entries)
 		}
 		if err != nil {
-			return result, err
+			return err
 		}
-		organization = next
-	}
-	for _, organization := range slices.Sorted(maps.Keys(noted)) { // chains that are gone
-		if err := result.add(ctx, db, organization, noted[organization]); err != nil {
-			return result, err
-		}
-	}
-	return result, nil
-}
-
-// noted reads the heads that an earlier run printed.
-func (c *verifyAudit) noted() (map[string]clerksync.Mark, error) {
-	noted := map[string]clerksync.Mark{}
-	if c.Since == "" {
-		return noted, nil
-	}
-	text, err := os.ReadFile(c.Since)
-	if err != nil {
-		return nil, fmt.Errorf("--since: %w", err)
-	}
-	var earlier verifiedAudit
-	malformed := json.Unmarshal(text, &earlier)
-	for _, head := range earlier.Heads {
-		hash, err := hex.DecodeString(head.LastHash)
-		malformed = errors.Join(malformed, err)
-		noted[head.WorkspaceID] = clerksync.Mark{Seq: head.LastID, Hash: hash}
-	}
-	if malformed != nil || earlier.Heads == nil {
-		return nil, fmt.Errorf("--since %s: it isn't the output of a run with --json", c.Since)
-	}
-	return noted, nil
-}
-
-// add verifies one chain in a snapshot: services keep writing.
-func (v *verifiedAudit) add(ctx context.Context, db database.DB, organizationID string, noted clerksync.Mark) error {
-	var report store.ChainReport
-	err := db.Snapshot(ctx, func(tx store.DBTX) (err error) {
-		report, err = store.VerifyChain(ctx, tx, organizationID, noted)
-		return err
+		return pages.add(entries)
 	})
-	if err != nil {
-		return err
-	}
-	if report.Entries > 0 || report.Broken != nil {
-		v.Chains++
-	}
-	if noted.Seq > 0 {
-		v.Compared++
-	}
-	head := clerksync.Mark{Seq: report.Entries, Hash: report.Hash}
-	if report.Entries < noted.Seq {
-		head = noted
-	}
-	if head.Seq > 0 {
-		v.Heads = append(v.Heads, chainHead{organizationID, head.Seq, hex.EncodeToString(head.Hash)})
-	}
-	v.Entries += report.Entries
-	if b := report.Broken; b != nil {
-		v.Broken = append(v.Broken, brokenChain{WorkspaceID: organizationID, Tampering: string(b.Tampering), ID: b.Seq, Detail: b.Detail})
-	}
-	return nil
 }
 
-func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
-	if c.JSON {
-		return printJSON(out, result)
-	}
-	for _, b := range result.Broken {
-		whose := b.WorkspaceID
-		if whose == "" {
-			whose = "the instance's"
+// namedEntries returns entries as the command prints them.
+func namedEntries(ctx context.Context, db store.DBTX, logged []clerksync.LoggedEntry) ([]auditEntry, error) {
+	entries, err := support.Entries(ctx, db, logged)
+	printed := make([]auditEntry, len(entries))
+	for i, e := range entries {
+		printed[i] = auditEntry{
+			WorkspaceID: orNull(e.OrganizationID), WorkspaceName: orNull(e.WorkspaceName), ID: e.Seq, At: e.At.UTC(),
+			Actor: e.Actor, ActorName: orNull(e.ActorName), Impersonator: e.Impersonator, Action: string(e.Action),
+			Target: e.Target, TargetName: orNull(e.TargetName), Before: e.Before, After: e.After, Data: e.Data, Erased: e.ErasedBy != 0, Cause: e.Cause,
+			RequestID: orNull(e.RequestID),
+			Origin:    originOf(e.Origin), recorded: e.ID, unnamed: e.Unnamed, change: e.Change(),
 		}
-		fmt.Fprintf(out, "%s entry %d: %s. %s\n", line(whose), b.ID, b.Tampering, line(b.Detail))
 	}
-	chains := counted(result.Chains, "chain", "chains")
-	_, err := fmt.Fprintf(out, "as recorded: %s of %s\nbroken: %s\n", counted(result.Entries, "entry", "entries"), chains,
-		counted(int64(len(result.Broken)), "chain", "chains"))
-	if err == nil && c.Since != "" {
-		_, err = fmt.Fprintf(out, "compared with %s: %d of %s\n", c.Since, result.Compared, chains)
+	return printed, err
+}
+
+// orEmpty returns a text; "" for none.
+func orEmpty(text *string) string {
+	if text == nil {
+		return ""
 	}
-	if err == nil && c.Workspace != "" && len(result.Broken) == 0 {
-		_, err = fmt.Fprintf(out, "last entry: %d, hash %s\n", result.Heads[0].LastID, result.Heads[0].LastHash)
-	}
-	if err != nil {
-		return fmt.Errorf("print the verification: %w", err)
-	}
-	return nil
+	return *text
 }

@@ -34,14 +34,23 @@ func (e *codedError) Error() string { return e.err.Error() }
 // Unwrap returns the error without its code.
 func (e *codedError) Unwrap() error { return e.err }
 
-// exitCode returns the exit code for a command's error. A canceled command hasn't failed, unless
-// its error has a code.
+// exitCode returns the exit code for a command's error. An interrupted command has failed: a check
+// that was stopped has found nothing to be in order.
 func exitCode(err error) int {
 	if coded, ok := errors.AsType[*codedError](err); ok {
 		return coded.code
 	}
-	if err == nil || errors.Is(err, context.Canceled) {
-		return exitOK
+	if err != nil {
+		return exitError
 	}
-	return exitError
+	return exitOK
+}
+
+// untilStopped returns the error of a command that runs until it is interrupted: for such a
+// command, that is success.
+func untilStopped(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }

@@ -5,11 +5,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/store"
 )
 
 // goodEnv is an environment that is valid, but for a database that doesn't exist.
@@ -61,10 +63,14 @@ func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 		"ROLECALL_STOP_DELAY":           {"5", "five seconds", "-1s"},
 		"ROLECALL_SERVICE_TOKEN_HASHES": {"reports:opensesame", "opensesame", "reports:" + strings.Repeat("opensesame", 7)[:64], "reports:" + strings.Repeat("0", 64) + "/scopes=opensesame"},
 		"ROLECALL_CORS":                 {"true", "https://a.test"}, // no origins are set
-		"ROLECALL_SWEEP_INTERVAL":       {"1 hour", "60", "-1h", "1d", "whsec_opensesame"},
+		"ROLECALL_SWEEP_INTERVAL":       {"1 hour", "60", "-1h", "1 d", "whsec_opensesame"},
 		"ROLECALL_MAX_REMOVAL_RATIO":    {"2", "0", "-0.1", "5%", "NaN", "0,05"},
 		"ROLECALL_CLERK_RATE":           {"-1", "Inf", "NaN", "fast"},
-		"ROLECALL_BODY_RETENTION":       {"-1h", "90 days", "30d"},
+		"ROLECALL_BODY_RETENTION":       {"-1h", "90 days", "30 d"},
+		"ROLECALL_LEDGER_RETENTION":     {"-1h", "400", "6d23h"},
+		"ROLECALL_SESSION_RETENTION":    {"-1d", (store.SessionsNamed - time.Second).String()},
+		"ROLECALL_COMMAND_RETENTION":    {"-1h", (store.KeysCount - time.Second).String()},
+		"ROLECALL_JOB_RETENTION":        {"-1h", "59m"},
 		"ROLECALL_POLICY_FILE":          {"/nowhere/policy.yaml"},
 		"ROLECALL_SIGN_IN_URL": {
 			"accounts.test/sign-in", "/sign-in", "http://accounts.test/sign-in", "javascript:alert(1)", "https://", "https://u:opensesame@accounts.test", "https://accounts.test/#/sign-in",
@@ -103,15 +109,20 @@ func TestConfig_AcceptsValidSettings(t *testing.T) {
 			"postgresql://u:p%40ss@db.test:5433/app?sslmode=require", "host=db user=u password='a b' dbname=app", "host=db dbname='app'", "postgres:///app?host=/var/run",
 			"postgres://u@one:5432,two:5433/app?target_session_attrs=read-write", "postgres://u:a@b@db/app", " postgres://db/app\n",
 		},
-		"CLERK_ISSUER":             {"https://clerk.callmine.test:8443", "http://127.0.0.1:4000", "http://localhost:4000", "https://app.test/__clerk", " https://clerk.callmine.test\n"},
-		"CLERK_JWKS_URL":           {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
-		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
-		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
-		"ROLECALL_PUBLIC_URL":      {"https://rolecall.test", "https://rolecall.test:8443", "https://127.0.0.1", " https://rolecall.test\n"},
-		"ROLECALL_POLICY_FILE":     {"../../api/policy/policy.yaml"},
-		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
-		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
-		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},
+		"CLERK_ISSUER":               {"https://clerk.callmine.test:8443", "http://127.0.0.1:4000", "http://localhost:4000", "https://app.test/__clerk", " https://clerk.callmine.test\n"},
+		"CLERK_JWKS_URL":             {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
+		"CLERK_AUTHORIZED_PARTIES":   {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
+		"ROLECALL_LISTEN_ADDR":       {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
+		"ROLECALL_PUBLIC_URL":        {"https://rolecall.test", "https://rolecall.test:8443", "https://127.0.0.1", " https://rolecall.test\n"},
+		"ROLECALL_POLICY_FILE":       {"../../api/policy/policy.yaml"},
+		"ROLECALL_STOP_DELAY":        {"0", "0s", "1m30s"},
+		"ROLECALL_LOG_LEVEL":         {"debug", "WARN", "info+1"},
+		"ROLECALL_SWEEP_INTERVAL":    {"0", "15m"},
+		"ROLECALL_BODY_RETENTION":    {"0", "1h"},
+		"ROLECALL_LEDGER_RETENTION":  {"0", "7d"},
+		"ROLECALL_SESSION_RETENTION": {"0", "8d", store.SessionsNamed.String(), "5w"},
+		"ROLECALL_COMMAND_RETENTION": {"0", "24h", store.KeysCount.String(), "30d"},
+		"ROLECALL_JOB_RETENTION":     {"0", "1h"},
 	} {
 		for _, value := range values {
 			env := goodEnv()
@@ -223,6 +234,10 @@ func TestConfig_NamesMisspeltSettings(t *testing.T) {
 		{without("DATABASE_URL"), "ROLECALL_DATABASE_URL", "DATABASE_URL", exitError},
 		{goodEnv(), "CLERK_AUTHORIZED_PARTY", "CLERK_AUTHORIZED_PARTIES", exitError},
 		{goodEnv(), "CLERK_SECRET", "CLERK_SECRET_KEY", exitError},
+		{goodEnv(), "CLERK_SECRET_FILE", "CLERK_SECRET_KEY_FILE", exitError},
+		{without("DATABASE_URL"), "DATABASE_FILE", "DATABASE_URL_FILE", exitError},
+		{without("CLERK_ISSUER"), "CLERK_ISSUER_FILE", "CLERK_ISSUER", exitError},
+		{goodEnv(), "CLERK_WEBHOOK_SIGNING_SECRT_FILE", "CLERK_WEBHOOK_SIGNING_SECRET is set, and counts", exitOK},
 		{goodEnv(), "ROLECALL_SWEEP_INTERVALL", "ROLECALL_SWEEP_INTERVAL", exitError},
 		{goodEnv(), "rolecall_log_level", "ROLECALL_LOG_LEVEL", exitError},
 		{goodEnv(), "ROLECAL_STOP_DELAY", "ROLECALL_STOP_DELAY", exitOK},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,6 +21,8 @@ func TestNodev_LeavesOutTheDemo(t *testing.T) {
 	require.Contains(t, production, "github.com/callmine/rolecall/cmd/rolecall/internal/service")
 	for _, name := range []string{
 		"github.com/callmine/rolecall/cmd/rolecall/internal/demo", "github.com/callmine/rolecall/internal/clerksim",
+		"github.com/callmine/rolecall/cmd/rolecall/internal/playground", "github.com/callmine/rolecall/internal/simulator",
+		"github.com/callmine/rolecall/cmd/rolecall/internal/simulate",
 		"github.com/callmine/rolecall/internal/svixsim",
 		"github.com/callmine/rolecall/internal/pgdev", "github.com/fergusstrange/embedded-postgres", "github.com/lib/pq", "github.com/xi2/xz",
 	} {
@@ -28,10 +31,18 @@ func TestNodev_LeavesOutTheDemo(t *testing.T) {
 	}
 }
 
-// TestNodev_SaysThatDevIsNotThere, and why.
-func TestNodev_SaysThatDevIsNotThere(t *testing.T) {
+// TestNodev_SaysWhatIsNotThere, and why.
+func TestNodev_SaysWhatIsNotThere(t *testing.T) {
 	t.Parallel()
-	out, err := exec.CommandContext(t.Context(), "go", "run", "-tags", "nodev", ".", "dev").CombinedOutput()
-	require.Error(t, err)
-	require.Contains(t, string(out), "rolecall: this binary was built without dev")
+	binary := filepath.Join(t.TempDir(), "rolecall")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "nodev", "-o", binary, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, command := range []string{"dev", "simulate"} {
+		out, err := exec.CommandContext(t.Context(), binary, command).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), "rolecall: this binary was built without "+command)
+		out, err = exec.CommandContext(t.Context(), binary, command, "--help").CombinedOutput()
+		require.NoError(t, err)
+		require.Contains(t, string(out), "--seed", "its help stays")
+	}
 }

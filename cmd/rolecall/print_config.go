@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/internal/tracing"
 )
 
 type configCommand struct {
@@ -31,7 +33,15 @@ func (c *configCommand) run(ctx context.Context, io streams) error {
 		printPolicy(ctx, io, cfg) // if it can't be read, err says so
 	}
 	printWarnings(io.err, warnings)
+	printTracing(io)
 	return err
+}
+
+// printTracing prints where traces are sent.
+func printTracing(io streams) {
+	traces, warnings := tracing.Read(os.Getenv)
+	fmt.Fprintf(io.out, "\n# traces: %s\n", line(traces.String()))
+	printWarnings(io.err, warnings)
 }
 
 func printWarnings(out io.Writer, warnings []string) {
@@ -78,7 +88,7 @@ func printRoute(ctx context.Context, io streams, cfg config.Config, request stri
 
 func printConfig(out io.Writer, cfg config.Config) error {
 	table := newTable(out)
-	for _, s := range cfg.Settings() {
+	for _, s := range append(cfg.Settings(), config.SecretFiles()...) {
 		table.row(s.Name, s.Value)
 	}
 	return table.print("configuration")

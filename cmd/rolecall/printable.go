@@ -7,14 +7,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/visible"
 )
 
 // printable is the writer between every command and the operator's terminal. It escapes each
-// invisible character: names, ids and bodies come from others, and may hold sequences that a
-// terminal obeys. Escaped JSON stays valid, and means the same.
+// invisible character, as package visible does.
 type printable struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -34,7 +33,7 @@ func (p *printable) Write(text []byte) (int, error) {
 	all := slices.Concat(p.partial, text)
 	whole := wholeRunes(all)
 	p.partial = all[whole:]
-	if _, err := p.out.Write(visibleLines(all[:whole])); err != nil {
+	if _, err := p.out.Write(visible.Lines(all[:whole])); err != nil {
 		return 0, err
 	}
 	return len(text), nil
@@ -49,20 +48,15 @@ func (p *printable) flush() error {
 	if len(rest) == 0 {
 		return nil
 	}
-	_, err := p.out.Write(visibleLines(rest))
+	_, err := p.out.Write(visible.Lines(rest))
 	return err
 }
 
-// beneath returns the stream below a printable, on which a progress bar can draw.
-func beneath(out io.Writer) io.Writer {
-	if p, ok := out.(*printable); ok {
-		return p.out
-	}
-	return out
-}
+// Beneath implements what [visible.Beneath] asks for.
+func (p *printable) Beneath() io.Writer { return p.out }
 
 // line returns foreign text as a part of one line: it escapes line breaks and tabs, too.
-func line(text string) string { return string(visible([]byte(text))) }
+func line(text string) string { return visible.Line(text) }
 
 // complain prints an error. It indents each further line, so that none looks like the program's
 // own.
@@ -85,45 +79,4 @@ func wholeRunes(text []byte) int {
 		}
 	}
 	return len(text)
-}
-
-// visibleLines returns a text with its invisible characters escaped, but for line breaks and tabs.
-func visibleLines(text []byte) []byte {
-	return escape(text, func(r rune) bool { return r == '\n' || r == '\t' || isVisible(r) })
-}
-
-// visible returns a text with its invisible characters escaped, line breaks and tabs included.
-func visible(text []byte) []byte { return escape(text, isVisible) }
-
-// escape escapes the characters of a text that may not stay, as JSON does.
-func escape(text []byte, stays func(rune) bool) (to []byte) {
-	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			to = append(to, `\ufffd`...)
-		case stays(r):
-			to = append(to, text[:size]...)
-		case r == '\n':
-			to = append(to, `\n`...)
-		case r == '\t':
-			to = append(to, `\t`...)
-		default:
-			for _, unit := range utf16.AppendRune(nil, r) {
-				to = fmt.Appendf(to, `\u%04x`, unit)
-			}
-		}
-		text = text[size:]
-	}
-	return to
-}
-
-// brailleBlank is a letter without dots.
-const brailleBlank = '\u2800'
-
-// isVisible reports whether a character can be seen. Controls, marks of direction, unusual spaces
-// and characters of no width can't. The joiner of emoji is one of these: two names that differ must
-// look different.
-func isVisible(r rune) bool {
-	return unicode.IsPrint(r) && r != brailleBlank && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

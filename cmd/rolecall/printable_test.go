@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/visible"
 )
 
 // hostile is an attacker's text for an operator's terminal: controls of both kinds, marks of
@@ -71,7 +73,7 @@ func TestPrintable_EscapesInvisibleCharacters(t *testing.T) {
 	}
 	require.Equal(t, `a\u009b\nb\tc`, line("a\u009b\nb\tc"))
 	for r := rune(0); r <= unicode.MaxRune; r++ {
-		text := string(visible([]byte(string(r))))
+		text := visible.Line(string(r))
 		requirePrintable(t, text)
 	}
 }

@@ -12,13 +12,19 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/progress"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// sweepPoll is how often a command checks whether the running sweep has ended.
-const sweepPoll = 500 * time.Millisecond
+const (
+	// sweepPoll is how often a command checks whether the running sweep has ended.
+	sweepPoll = 500 * time.Millisecond
+	// forgetBatch is how much of what a sweep listed one statement forgets, so that it locks nothing
+	// for long.
+	forgetBatch = 1000
+)
 
 // reconcileCommand is `rolecall backfill` and `rolecall reconcile`: a backfill is the first sweep.
 type reconcileCommand struct {
@@ -45,27 +51,33 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	defer db.Close()
-	display := newDisplay(io.err, cfg.LogLevel)
-	clerk, err := cfg.OpenClerk(display.logger, nil)
+	display := progress.New(io.err, cfg.LogLevel, cfg.LogHandler(config.LogText))
+	clerk, err := cfg.OpenClerk(display.Logger, nil, nil)
 	if err != nil {
 		return err
 	}
 	defer clerk.Close()
 	sweeper, err := sweep.New(sweep.Config{
-		Pool: db.Pool, Clerk: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
+		Pool: db.Pool, Clerk: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	report, err := sweepWhenFree(ctx, sweeper, c.options(io, display), display)
-	display.end()
-	return c.conclude(ctx, io.out, report, err)
+	display.End()
+	concluded := c.conclude(ctx, io.out, report, err)
+	if err == nil {
+		if err := store.ForgetListed(ctx, db, forgetBatch); err != nil { // the next command does it, or a running service
+			display.Logger.WarnContext(ctx, "what the sweep listed isn't forgotten yet", "error", err)
+		}
+	}
+	return concluded
 }
 
-func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
+func (c *reconcileCommand) options(io streams, display *progress.Display) sweep.Options {
 	opts := sweep.Options{
 		Trigger: sweep.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, TrustClerk: c.TrustClerk,
-		Progress: display.progress,
+		Progress: display.Show,
 	}
 	if !c.DryRun {
 		return opts
@@ -75,13 +87,13 @@ func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
 		if c.JSON { // stdout belongs to the report
 			out = io.err
 		}
-		_, _ = display.writeTo(out, fmt.Appendf(nil, "%s %s %s (%s)\n", d.Difference, d.Resource, line(d.ID), d.Cause))
+		_, _ = display.WriteLine(out, fmt.Appendf(nil, "%s %s %s (%s)\n", d.Difference, d.Resource, line(d.ID), d.Cause))
 	}
 	return opts
 }
 
 // sweepWhenFree sweeps. It first waits for a sweep that another command or a server runs.
-func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Options, display *display) (sweep.Report, error) {
+func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Options, display *progress.Display) (sweep.Report, error) {
 	said := false
 	for {
 		report, err := sweeper.Run(ctx, opts)

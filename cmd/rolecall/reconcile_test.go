@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -154,6 +153,9 @@ func TestReconcile_BackfillFillsTheMirror(t *testing.T) {
 	require.Regexp(t, `all +0 +0 +1\n`, out)
 	require.Contains(t, out, "1 repaired (0 added, 0 updated, 1 removed)")
 	require.Equal(t, 3, b.members(t))
+	var listed int
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.sweep_seen").Scan(&listed))
+	require.Zero(t, listed, "what a sweep listed is forgotten")
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -399,46 +401,10 @@ func TestReconcile_NamesMissingSettings(t *testing.T) {
 	require.Contains(t, out, "first reconcile")
 }
 
-// TestReconcile_ShowsProgressAsTheStreamAllows: a bar on a terminal, few lines elsewhere.
-func TestReconcile_ShowsProgressAsTheStreamAllows(t *testing.T) {
-	t.Parallel()
-	steps := []sweep.Progress{
-		{Resource: "user", Listed: 500, Total: -1},
-		{Resource: "membership", Listed: 500, Total: 1000},
-		{Resource: "membership", Listed: 1000, Total: 1000},
-		{Resource: "membership", Confirming: true, LookedUp: 1, Total: -1},
-	}
-	var terminal bytes.Buffer
-	bar := newDisplay(&terminal, 0)
-	bar.terminal = true
-	for _, p := range steps {
-		bar.progress(p)
-	}
-	_, err := bar.Write([]byte("a line\n"))
-	require.NoError(t, err)
-	bar.end()
-	for _, part := range []string{"listing user", "listing membership", "(500/1000", "looking up membership", "\ra line\n"} {
-		require.Contains(t, terminal.String(), part)
-	}
-	require.True(t, strings.HasSuffix(terminal.String(), " \r"), "the bar is gone: %q", terminal.String())
-
-	var log bytes.Buffer
-	lines := newDisplay(&log, 0)
-	require.False(t, lines.terminal)
-	for _, p := range steps {
-		lines.progress(p)
-	}
-	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
-	require.Contains(t, log.String(), "resource=user listed=500")
-	lines.logged = time.Now().Add(-logEvery)
-	lines.progress(steps[3])
-	require.Contains(t, log.String(), "looked_up=1")
-}
-
 func TestReconcile_ExitCodes(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, exitOK, exitCode(nil))
-	require.Equal(t, exitOK, exitCode(context.Canceled), "it was stopped")
+	require.Equal(t, exitError, exitCode(context.Canceled), "it was interrupted")
 	require.Equal(t, exitError, exitCode(io.EOF))
 	require.Equal(t, exitGuard, exitCode(&codedError{exitGuard, context.Canceled}))
 }

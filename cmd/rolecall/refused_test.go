@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
@@ -28,7 +27,7 @@ func ready(t *testing.T, b *servicetest.Bundle) bool {
 // situation reads the status, as `rolecall status` does.
 func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	t.Helper()
-	now, err := health.NewCollector(b.DB, time.Hour, func() *auth.Lockout { return nil }).Situation()
+	now, err := health.NewCollector(b.DB, time.Hour, func() health.Own { return health.Own{} }).Situation()
 	require.NoError(t, err)
 	shown, err := health.SnapshotOf(now)
 	require.NoError(t, err)
@@ -62,7 +61,7 @@ func TestRefusedLists_InstanceWithoutDomainsWorks(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, printStatus(&out, shown))
 	require.Contains(t, out.String(), "NOTICE list_refused")
-	require.Contains(t, out.String(), "the list of domains is refused: status 403, "+code+" (trace "+refused[0].TraceID+")")
+	require.Contains(t, strings.Join(strings.Fields(out.String()), " "), "the list of domains is refused: status 403, "+code+" (trace "+refused[0].TraceID+")")
 	require.NotContains(t, out.String(), "CLERK_SECRET_KEY")
 	require.False(t, health.HasAlarm(shown.Alarms, health.AlarmAborted))
 	require.Contains(t, b.Log.String(), `"code":"`+code+`"`)

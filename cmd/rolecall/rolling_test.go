@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,11 +30,12 @@ const (
 	healthEvery = 50 * time.Millisecond
 )
 
-// rolling is two processes on one mirror, and callers that no restart may fail.
+// rolling is two instances on one mirror, and callers that no restart may fail.
 type rolling struct {
 	*servicetest.Bundle
 
-	processes [2]*process
+	instances [2]running
+	env       [2]map[string]string
 	dial      servicetest.Dialer
 
 	workspace, member string
@@ -45,17 +49,47 @@ type rolling struct {
 	reads, delivered atomic.Int64
 }
 
+// running is an instance that its supervisor started.
+type running interface {
+	// restart stops the instance, which must end by itself, and starts it again. It returns once
+	// /readyz is green.
+	restart(t *testing.T)
+}
+
+// asProcesses starts each instance as a process of its own.
+func asProcesses(t *testing.T, env [2]map[string]string) (instances [2]running) {
+	t.Helper()
+	for i := range env {
+		instances[i] = &restartable{startProcess(t, env[i], "serve")}
+	}
+	for _, i := range instances {
+		i.(*restartable).untilReady(t)
+	}
+	return instances
+}
+
+// restartable is a process without a supervisor.
+type restartable struct{ *process }
+
+func (r *restartable) restart(t *testing.T) {
+	t.Helper()
+	r.signal(t, syscall.SIGTERM)
+	require.Equal(t, exitOK, r.exit(t, 30*time.Second), r.log.String())
+	r.process = startProcess(t, r.env, "serve")
+	r.untilReady(t)
+}
+
 // TestRollingRestart_FailsNoRequest: behind a balancer that only passes connections on, and behind
-// nginx.
+// the documented proxies, over TLS.
 func TestRollingRestart_FailsNoRequest(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	t.Run("a TCP balancer", func(t *testing.T) {
 		t.Parallel()
-		r := openRolling(t)
+		r := openRolling(t, pgtest.URL(t), asProcesses)
 		var instances []*instance
-		for _, p := range r.processes {
-			instances = append(instances, &instance{web: p.env["ROLECALL_LISTEN_ADDR"], readyz: "http://" + p.env["ROLECALL_ADMIN_ADDR"] + "/readyz"})
+		for _, env := range r.env {
+			instances = append(instances, &instance{web: env["ROLECALL_LISTEN_ADDR"], readyz: "http://" + env["ROLECALL_ADMIN_ADDR"] + "/readyz"})
 		}
 		b := startBalancer(t, healthEvery, instances...)
 		r.dial = servicetest.DialTCP(b.listener.Addr().String())
@@ -63,17 +97,38 @@ func TestRollingRestart_FailsNoRequest(t *testing.T) {
 	})
 	t.Run("nginx", func(t *testing.T) {
 		t.Parallel()
-		r := openRolling(t)
-		r.dial = servicetest.RunNginx(t, servicetest.Text(t, "deploy/nginx_rolling.conf"), map[string]string{
-			"127.0.0.1:8080": r.processes[0].env["ROLECALL_LISTEN_ADDR"], "127.0.0.1:8081": r.processes[1].env["ROLECALL_LISTEN_ADDR"],
-		})
+		r := openRolling(t, pgtest.URL(t), asProcesses)
+		r.behindNginx(t)
+		r.restartBoth(t, func(int) {})
+	})
+	t.Run("Caddy", func(t *testing.T) {
+		t.Parallel()
+		r := openRolling(t, pgtest.URL(t), asProcesses)
+		r.behindCaddy(t)
 		r.restartBoth(t, func(int) {})
 	})
 }
 
-func openRolling(t *testing.T) *rolling {
+// behindNginx puts deploy/proxy/nginx.conf before the instances.
+func (r *rolling) behindNginx(t *testing.T) {
 	t.Helper()
-	database := pgtest.URL(t)
+	r.dial, _ = servicetest.RunNginxOverTLS(t, map[string]string{
+		"127.0.0.1:8080": r.env[0]["ROLECALL_LISTEN_ADDR"], "127.0.0.2:8080": r.env[1]["ROLECALL_LISTEN_ADDR"],
+	})
+}
+
+// behindCaddy puts deploy/proxy/Caddyfile before the instances.
+func (r *rolling) behindCaddy(t *testing.T) {
+	t.Helper()
+	_, adminPort, err := net.SplitHostPort(r.env[0]["ROLECALL_ADMIN_ADDR"])
+	require.NoError(t, err)
+	r.dial = servicetest.RunCaddyOverTLS(t, adminPort, r.env[0]["ROLECALL_LISTEN_ADDR"], r.env[1]["ROLECALL_LISTEN_ADDR"])
+}
+
+// openRolling fills a mirror, and starts two instances on it. Like two machines, they have the same
+// ports at two addresses.
+func openRolling(t *testing.T, database string, start func(*testing.T, [2]map[string]string) [2]running) *rolling {
+	t.Helper()
 	r := &rolling{Bundle: servicetest.Start(t, database, nil, config.Parts{Web: true, Workers: true})}
 	r.Open(t, database)
 	var admin string
@@ -93,32 +148,29 @@ func openRolling(t *testing.T) *rolling {
 		}
 	}
 	cfg := r.Config
-	require.NoError(t, r.Service.Stop(t.Context())) // the processes take over
-	for i := range r.processes {
-		env := servingEnv(t, database)
-		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = r.Secret, cfg.Issuer, cfg.JWKSURL
-		env["CLERK_INSTANCE_ID"], env["CLERK_AUTHORIZED_PARTIES"] = cfg.InstanceID, cfg.AuthorizedParties[0]
-		env["ROLECALL_STOP_DELAY"] = drainFor.String()
-		r.processes[i] = startProcess(t, env, "serve")
+	require.NoError(t, r.Service.Stop(t.Context())) // the instances take over
+	first := servingEnv(t, database)
+	first["CLERK_WEBHOOK_SIGNING_SECRET"], first["CLERK_ISSUER"], first["CLERK_JWKS_URL"] = r.Secret, cfg.Issuer, cfg.JWKSURL
+	first["CLERK_INSTANCE_ID"], first["CLERK_AUTHORIZED_PARTIES"] = cfg.InstanceID, cfg.AuthorizedParties[0]
+	first["ROLECALL_STOP_DELAY"] = drainFor.String()
+	second := maps.Clone(first)
+	for _, setting := range []string{"ROLECALL_LISTEN_ADDR", "ROLECALL_ADMIN_ADDR"} {
+		second[setting] = strings.Replace(first[setting], "127.0.0.1", "127.0.0.2", 1)
 	}
-	for _, p := range r.processes {
-		p.untilReady(t)
-	}
+	r.env = [2]map[string]string{first, second}
+	r.instances = start(t, r.env)
 	return r
 }
 
-// restartBoth restarts one process after the other while callers ask and Clerk delivers.
+// restartBoth restarts one instance after the other while callers ask and Clerk delivers.
 func (r *rolling) restartBoth(t *testing.T, seen func(i int)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r.load(ctx, t)
 	r.further(t)
-	for i, old := range r.processes {
-		old.signal(t, syscall.SIGTERM)
-		require.Equal(t, exitOK, old.exit(t, 30*time.Second), old.log.String())
-		r.processes[i] = startProcess(t, old.env, "serve")
-		r.processes[i].untilReady(t)
+	for i, instance := range r.instances {
+		instance.restart(t)
 		seen(i)
 		r.further(t)
 	}
@@ -180,7 +232,7 @@ func (r *rolling) read(ctx context.Context, w *servicetest.Wire) error {
 	if err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if response.Status != http.StatusOK {
+	if response.Status != http.StatusOK || !strings.Contains(response.Text, r.workspace) {
 		return fmt.Errorf("ask: status %d: %s", response.Status, response.Text)
 	}
 	r.reads.Add(1)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+	"github.com/callmine/rolecall/internal/tracing"
 )
 
 type serveCommand struct {
@@ -41,7 +42,7 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before the start: one would end the process otherwise
 	defer signal.Stop(hangups)
-	logger := slog.New(slog.NewJSONHandler(io.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	logger := slog.New(cfg.LogHandler(config.LogJSON)(io.err, cfg.LogLevel))
 	for _, warning := range warnings {
 		logger.WarnContext(ctx, "settings: "+warning)
 	}
@@ -49,15 +50,27 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 		debug.SetGCPercent(heapGrowth)
 		debug.SetMemoryLimit(usualMemory)
 	}
-	p, err := service.Start(ctx, cfg, which, logger)
+	tracing.LogFaults(logger)
+	traces, warnings := tracing.Read(os.Getenv)
+	for _, warning := range warnings {
+		logger.WarnContext(ctx, "settings: "+warning)
+	}
+	p, err := service.StartWith(ctx, cfg, which, logger, service.Extras{Tracing: traces})
 	if err != nil {
-		return err
+		return untilStopped(err)
 	}
 	logger.InfoContext(ctx, "serving", "web", p.WebAddr, "admin", p.AdminAddr, "workers", c.Workers)
+	notifySupervisor(ctx, logger, stateReady)
 	err = p.Wait(ctx, hangups)
 	if err == nil {
 		logger.InfoContext(ctx, "stopping", "delay", cfg.StopDelay.String())
+		notifySupervisor(context.WithoutCancel(ctx), logger, stateStopping(cfg.StopDelay+service.StopTimeout))
 		err = p.Drain()
 	}
-	return errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
+	if err = errors.Join(err, p.Stop(context.WithoutCancel(ctx))); err != nil {
+		logger.ErrorContext(ctx, "stopped", "error", err)
+	} else {
+		logger.InfoContext(ctx, "stopped")
+	}
+	return untilStopped(err)
 }

@@ -15,10 +15,11 @@ import (
 )
 
 type statusCommand struct {
-	JSON bool `name:"json" help:"Print a JSON object."`
+	JSON  bool `name:"json" help:"Print a JSON object."`
+	Check bool `help:"Exit with 1 if there is an alarm, for cron and probes."`
 }
 
-// run prints the status. An alarm is no failure of the command: its exit code is 0.
+// run prints the status. Without --check, an alarm is no failure of the command.
 func (c *statusCommand) run(ctx context.Context, io streams) error {
 	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		read, err := store.ReadStatus(ctx, db)
@@ -34,10 +35,24 @@ func (c *statusCommand) run(ctx context.Context, io streams) error {
 			return err
 		}
 		if c.JSON {
-			return printJSON(io.out, shown)
+			err = printJSON(io.out, shown)
+		} else {
+			err = printStatus(io.out, shown)
 		}
-		return printStatus(io.out, shown)
+		if err == nil && c.Check && len(shown.Alarms) > 0 {
+			return alarmed(shown)
+		}
+		return err
 	})
+}
+
+// alarmed returns the error of a check, which names the alarms.
+func alarmed(s health.Snapshot) error {
+	names := make([]string, len(s.Alarms))
+	for i, a := range s.Alarms {
+		names[i] = string(a.Name)
+	}
+	return fmt.Errorf("%s: %s", counted(int64(len(names)), "alarm", "alarms"), strings.Join(names, ", "))
 }
 
 // printStatus prints a status for people. Alarms come last, next to the prompt.
@@ -66,6 +81,13 @@ func printStatus(out io.Writer, s health.Snapshot) error {
 		}
 		table.row(title, fmt.Sprintf("%d %s %s (%s)", d.Count, d.Kind, d.Difference, d.Cause))
 	}
+	for i, p := range s.Processes {
+		title := ""
+		if i == 0 {
+			title = "processes"
+		}
+		table.row(title, p.String())
+	}
 	if len(s.Alarms) == 0 {
 		table.row("alarms", "none")
 	}
@@ -73,10 +95,10 @@ func printStatus(out io.Writer, s health.Snapshot) error {
 		return err
 	}
 	for _, n := range s.Notices {
-		fmt.Fprintf(out, "\nNOTICE %s: %s.\n  %s.\n", n.Name, n.Detail, n.Advice)
+		fmt.Fprintf(out, "\n%s\n%s\n", wrap(fmt.Sprintf("NOTICE %s: %s.", n.Name, line(n.Detail)), "  "), wrap("  "+line(n.Advice)+".", "  "))
 	}
 	for _, a := range s.Alarms {
-		fmt.Fprintf(out, "\nALARM %s: %s.\n  %s.\n", a.Name, line(a.Detail), line(a.Advice))
+		fmt.Fprintf(out, "\n%s\n%s\n", wrap(fmt.Sprintf("ALARM %s: %s.", a.Name, line(a.Detail)), "  "), wrap("  "+line(a.Advice)+".", "  "))
 	}
 	return nil
 }

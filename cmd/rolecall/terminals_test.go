@@ -40,12 +40,15 @@ func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
 	svixID := "msg_1" + hostile
 
 	list := requireShown(t, env, exitOK, "deliveries", "list")
-	require.Len(t, strings.Split(strings.TrimSpace(list), "\n"), 2, "a title and one row")
+	for _, row := range strings.Split(strings.TrimSpace(list), "\n")[1:] {
+		require.Regexp(t, "^  |^[0-9]", row, "no text forges a row")
+	}
 	require.Contains(t, list, `org_\u009b31m`)
 	show := requireShown(t, env, exitOK, "deliveries", "show", svixID)
-	require.Contains(t, show, `{"name":"\u009b31mred`)
-	var entries []store.LedgerRow
-	require.NoError(t, json.Unmarshal([]byte(requireShown(t, env, exitOK, "deliveries", "list", "--json")), &entries))
+	require.Contains(t, show, `"name": "\u009b31mred`)
+	requireShown(t, env, exitOK, "deliveries", "list", "--json")
+	requireShown(t, env, exitOK, "deliveries", "list", "--csv")
+	entries, _ := listedDeliveries(t, env)
 	require.Equal(t, svixID, entries[0].SvixID)
 	require.Equal(t, "org_"+hostile, entries[0].OrganizationID)
 	var entry store.LedgerRow
@@ -53,7 +56,9 @@ func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
 	require.Equal(t, body, *entry.Body, "programs get it unchanged")
 	requireShown(t, env, exitError, "deliveries", "show", "msg_none"+hostile)
 	requireShown(t, env, exitError, "deliveries", "replay", "msg_none"+hostile)
-	requireShown(t, env, exitError, "deliveries", "list", "--since", hostile)
+	requireShown(t, env, exitUsage, "deliveries", "list", "--since", hostile)
+	requireShown(t, env, exitUsage, "deliveries", "list", "--user", hostile)
+	requireShown(t, env, exitUsage, "deliveries", "list", "--after", hostile)
 	requireShown(t, env, exitUsage, "deliveries", "list", "--state", hostile)
 	requireShown(t, env, exitUsage, hostile)
 	requireShown(t, env, exitUsage, "\x9b\xff")
@@ -63,11 +68,14 @@ func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.DB.Exec(t.Context(), `INSERT INTO rolecall.drift VALUES ('k' || $1, 'd' || $1, 'c' || $1, 1)`, hostile)
 	require.NoError(t, err)
-	require.Contains(t, requireShown(t, env, exitOK, "status"), `ALARM sweep_aborted: sweep_1 was stopped: r\u009b`)
+	require.Contains(t, strings.Join(strings.Fields(requireShown(t, env, exitOK, "status")), " "), `ALARM sweep_aborted: sweep_1 was stopped: r\u009b`)
 	requireShown(t, env, exitOK, "status", "--json")
 
 	_, err = b.DB.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_' || $1, 'a.b', 'c' || $1, now(), 'd')`, hostile)
 	require.NoError(t, err)
+	for _, as := range []string{"--limit=9", "--json", "--csv"} {
+		require.Contains(t, requireShown(t, env, exitOK, "audit", "list", as), `org_\u009b31m`)
+	}
 	tamper(t, b, "UPDATE rolecall.audit_log SET actor = 'user_2' || organization_id")
 	require.Contains(t, requireShown(t, env, exitGuard, "audit", "verify"), `org_\u009b31m`)
 	requireShown(t, env, exitGuard, "audit", "verify", "--json")

@@ -3,16 +3,33 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
 )
 
-type versionCommand struct{}
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print a JSON object, for programs."`
+}
 
-func (*versionCommand) run(_ context.Context, io streams) error {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version + " " + info.GoVersion
+func (c *versionCommand) run(_ context.Context, io streams) error {
+	if c.JSON {
+		return printJSON(io.out, buildinfo.Read())
 	}
-	_, err := fmt.Fprintln(io.out, "rolecall", version)
+	_, err := fmt.Fprintln(io.out, version())
 	return err
 }
+
+// versionFlag is --version, which needs no command.
+type versionFlag bool
+
+// BeforeReset prints the version before the parser misses a command.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	_, err := fmt.Fprintln(app.Stdout, version())
+	app.Exit(exitOK)
+	return err
+}
+
+// version returns the name of this program and what is known of its build.
+func version() string { return "rolecall " + buildinfo.Read().String() }

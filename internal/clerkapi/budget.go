@@ -54,6 +54,9 @@ type budget struct {
 	sent   window
 	saved  savings
 	pauses pauses
+
+	throttled int64                 // calls ever that Clerk answered with 429
+	refused   [ForRemoval + 1]int64 // calls ever that weren't admitted, by purpose
 }
 
 // savings are calls that are kept for interactive work that has begun.
@@ -109,6 +112,14 @@ func (b *budget) setLimit(calls float64) {
 // admit returns once a call may be sent. A background call waits for its turn and for the end of a
 // pause. An interactive call never waits.
 func (b *budget) admit(ctx context.Context) error {
+	err := b.await(ctx)
+	if err != nil && ctx.Err() == nil {
+		b.countRefusal(purposeOf(ctx))
+	}
+	return err
+}
+
+func (b *budget) await(ctx context.Context) error {
 	if i := interactiveOf(ctx); i != nil {
 		return b.admitInteractive(i)
 	}

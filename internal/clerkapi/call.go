@@ -38,6 +38,7 @@ func (c *Client) get(ctx context.Context, e endpoint, into any) error {
 
 // call makes one call, as get does. A call other than a GET sends its parameters as JSON.
 func (c *Client) call(ctx context.Context, trip *trip, method string, e endpoint, params clerk.Params, into any) error {
+	trip.route = e.route
 	ctx = context.WithValue(ctx, tripKey{}, trip)
 	request := clerk.NewAPIRequest(method, e.path)
 	request.SetParams(params)
@@ -72,6 +73,7 @@ func explain(err error) error {
 // trip collects what the layers of the transport know of one call. They run one after the other, so
 // it needs no lock.
 type trip struct {
+	route    string
 	attempts int
 	status   int
 }

@@ -26,12 +26,15 @@ func New(cfg Config) (*Client, error) {
 	budget := newBudget(cfg.CallsPerSecond)
 	// The layers from the caller to the wire: retries, then budget and breaker, then one whole
 	// answer.
-	transport := &retrier{policy: newRetryPolicy(), next: &gate{ //nolint:bodyclose // no response comes from here
+	var transport http.RoundTripper = &retrier{policy: newRetryPolicy(), next: &gate{ //nolint:bodyclose // no response comes from here
 		budget:  budget,
 		breaker: newBreaker(cfg.Logger),
 		logger:  cfg.Logger,
-		next:    &attempt{next: cfg.Transport, secret: cfg.SecretKey},
+		next:    &attempt{next: traced(cfg), secret: cfg.SecretKey},
 	}}
+	if cfg.ReadOnly {
+		transport = &reader{next: transport}
+	}
 	return &Client{
 		backend: clerk.NewBackend(&clerk.BackendConfig{
 			URL:        &cfg.URL,

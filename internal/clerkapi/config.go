@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config describes a [Client].
@@ -33,9 +34,17 @@ type Config struct {
 	// Clerk allows this instance five times the rate.
 	CallsPerSecond float64
 
+	// ReadOnly refuses every request but a GET before it is sent. By default, the client's own
+	// methods decide what is sent.
+	ReadOnly bool
+
 	// Logger gets a line when the circuit breaker opens or closes, and when Clerk's rate limit was
 	// met. It is required.
 	Logger *slog.Logger
+
+	// Tracers makes a span of each attempt within a traced request. Clerk isn't told the trace.
+	// Optional.
+	Tracers trace.TracerProvider
 
 	// Observe is called with every call when it is over; it must not block. It may be nil.
 	Observe func(Call)

@@ -43,8 +43,11 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 // slowDown pauses calls if Clerk asks for it. The error then says how long calls of this purpose
 // pause.
 func (g *gate) slowDown(req *http.Request, refusal *Error) {
-	if refusal.Status == http.StatusTooManyRequests && refusal.RetryAfter == 0 {
-		refusal.RetryAfter = pauseWithoutHint
+	if refusal.Status == http.StatusTooManyRequests {
+		g.budget.countThrottled()
+		if refusal.RetryAfter == 0 {
+			refusal.RetryAfter = pauseWithoutHint
+		}
 	}
 	if refusal.RetryAfter == 0 || req.Method != http.MethodGet {
 		return // writes have limits of their own, of up to an hour
@@ -52,5 +55,5 @@ func (g *gate) slowDown(req *http.Request, refusal *Error) {
 	asked := refusal.RetryAfter
 	refusal.RetryAfter = g.budget.pause(purposeOf(req.Context()), asked)
 	g.logger.WarnContext(req.Context(), "Clerk asks to slow down", "status", refusal.Status, "code", refusal.Code,
-		"trace_id", refusal.TraceID, "retry_after", asked, "pause", refusal.RetryAfter)
+		"clerk_trace_id", refusal.TraceID, "retry_after", asked, "pause", refusal.RetryAfter)
 }

@@ -19,6 +19,24 @@ const (
 	ForRemoval            // to end a membership
 )
 
+// String names a purpose in metrics.
+func (p Purpose) String() string {
+	switch p {
+	case ForStranger:
+		return "stranger"
+	case ForCommand:
+		return "command"
+	case ForMembership:
+		return "membership"
+	case ForRemoval:
+		return "removal"
+	case background:
+		return "background"
+	default:
+		return "unknown"
+	}
+}
+
 // calls is the usual number of calls for a purpose. A look-up of a stranger asks for the membership
 // and the account. A command about an organization asks for the actor's role and makes the change;
 // a creation makes the change and asks for the new membership. A command about a membership also

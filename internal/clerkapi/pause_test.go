@@ -82,3 +82,34 @@ func TestPause_LongOneIsProbed(t *testing.T) {
 		}
 	})
 }
+
+// TestUsage_CountsWhatWasRefused: a call counts as refused if the budget didn't let it through, and
+// as throttled if Clerk answered 429.
+func TestUsage_CountsWhatWasRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "3600"), nil })
+		client := newClient(t, clerkapi.Config{Transport: w})
+		require.Error(t, askFor(t, client, clerkapi.ForCommand), "Clerk's own answer")
+		require.ErrorIs(t, askFor(t, client, clerkapi.ForCommand), clerkapi.ErrRateLimited)
+		require.ErrorIs(t, askFor(t, client, clerkapi.ForStranger), clerkapi.ErrRateLimited)
+		require.NoError(t, askFor(t, client, clerkapi.ForRemoval))
+		soon, end := context.WithTimeout(t.Context(), time.Second)
+		defer end()
+		_, err := client.Instance(soon)
+		require.ErrorIs(t, err, clerkapi.ErrRateLimited, "the pause of background calls ends later")
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		_, err = client.Instance(gone)
+		require.ErrorIs(t, err, context.Canceled)
+
+		used := client.Usage()
+		require.Equal(t, int64(1), used.Throttled)
+		refused := map[string]int64{}
+		for purpose, n := range used.Refused {
+			refused[purpose.String()] = n
+		}
+		require.Equal(t, map[string]int64{"background": 1, "stranger": 1, "command": 1, "membership": 0, "removal": 0}, refused,
+			"a caller that leaves isn't refused")
+	})
+}

@@ -36,41 +36,63 @@ func (a *api) routes() []route {
 	return []route{
 		{http.MethodGet, "/instance", a.instance, nil},
 		{http.MethodGet, "/jwks", a.jwks, nil},
+		{http.MethodGet, "/domains", a.instanceDomains, nil},
 		{http.MethodGet, "/organizations", a.listOrganizations, append(listParameters(), organizationFilters()...)},
 		{http.MethodPost, "/organizations", a.createOrganization, nil},
 		{http.MethodGet, "/organizations/{id}", a.organization, []string{includeCount}},
 		{http.MethodPatch, "/organizations/{id}", a.updateOrganization, nil},
 		{http.MethodDelete, "/organizations/{id}", a.deleteOrganization, nil},
-		{http.MethodGet, "/organizations/{id}/memberships", a.listMembers, append(listParameters(), "user_id", "role")},
+		{http.MethodPatch, "/organizations/{id}/metadata", a.organizationMetadata(mergeMetadata), nil},
+		{http.MethodPut, "/organizations/{id}/metadata", a.organizationMetadata(replaceMetadata), nil},
+		{http.MethodGet, "/organizations/{id}/memberships", a.listMembers, append(listParameters(), memberFilters()...)},
 		{http.MethodPost, "/organizations/{id}/memberships", a.addMember, nil},
 		{http.MethodPatch, "/organizations/{id}/memberships/{user_id}", a.updateMember, nil},
 		{http.MethodDelete, "/organizations/{id}/memberships/{user_id}", a.removeMember, nil},
+		{http.MethodPatch, "/organizations/{id}/memberships/{user_id}/metadata", a.memberMetadata, nil},
 		{http.MethodGet, "/organizations/{id}/invitations", a.listInvitationsOf, append(listParameters(), "status", "email_address")},
 		{http.MethodPost, "/organizations/{id}/invitations", a.createInvitation, nil},
+		{http.MethodPost, "/organizations/{id}/invitations/bulk", a.createInvitations, nil},
 		{http.MethodGet, "/organizations/{id}/invitations/{invitation_id}", a.invitation, nil},
 		{http.MethodPost, "/organizations/{id}/invitations/{invitation_id}/revoke", a.revokeInvitation, nil},
 		{http.MethodGet, "/organizations/{id}/domains", a.listDomainsOf, append(unorderedParameters(), "verified")},
+		{http.MethodPost, "/organizations/{id}/domains", a.createDomain, nil},
+		{http.MethodPatch, "/organizations/{id}/domains/{domain_id}", a.updateDomain, nil},
+		{http.MethodDelete, "/organizations/{id}/domains/{domain_id}", a.deleteDomain, nil},
 		{http.MethodGet, "/organization_invitations", a.listInvitations, append(listParameters(), "status", "query")},
 		{http.MethodGet, "/organization_domains", a.listDomains, append(listParameters(), "organization_id", "verified")},
 		{http.MethodGet, "/organization_memberships", a.listMemberships, listParameters()},
 		{http.MethodGet, "/organization_roles", a.listRoles, listParameters()},
+		{http.MethodPost, "/organization_roles", a.createRole, nil},
 		{http.MethodGet, "/organization_roles/{id}", a.role, nil},
+		{http.MethodPatch, "/organization_roles/{id}", a.updateRole, nil},
+		{http.MethodDelete, "/organization_roles/{id}", a.deleteRole, nil},
+		{http.MethodPost, "/organization_roles/{id}/permissions/{permission_id}", a.assignPermission, nil},
+		{http.MethodDelete, "/organization_roles/{id}/permissions/{permission_id}", a.removePermission, nil},
 		{http.MethodGet, "/organization_permissions", a.listPermissions, listParameters()},
+		{http.MethodPost, "/organization_permissions", a.createPermission, nil},
 		{http.MethodGet, "/organization_permissions/{id}", a.permission, nil},
+		{http.MethodDelete, "/organization_permissions/{id}", a.deletePermission, nil},
 		{http.MethodGet, "/role_sets", a.listRoleSets, listParameters()},
 		{http.MethodGet, "/billing/plans", a.listPlans, append(listParameters(), "payer_type")},
 		{http.MethodGet, "/users", a.listUsers, append(listParameters(), append(userFilters(), startingAfter)...)},
 		{http.MethodPost, "/users", a.createUser, nil},
 		{http.MethodGet, "/users/count", a.countUsers, userFilters()},
 		{http.MethodGet, "/users/{id}", a.user, nil},
+		{http.MethodPatch, "/users/{id}", a.updateUser, nil},
 		{http.MethodDelete, "/users/{id}", a.deleteUser, nil},
+		{http.MethodPatch, "/users/{id}/metadata", a.userMetadata(mergeMetadata), nil},
+		{http.MethodPut, "/users/{id}/metadata", a.userMetadata(replaceMetadata), nil},
+		{http.MethodPost, "/users/{id}/verify_password", a.verifyPassword, nil},
 		{http.MethodPost, "/users/{id}/ban", a.banUser, nil},
 		{http.MethodPost, "/users/{id}/unban", a.unbanUser, nil},
-		{http.MethodGet, "/sessions", a.listSessions, append(unorderedParameters(), "user_id", "client_id", "status")},
+		{http.MethodGet, "/sessions", a.listSessions, append(unorderedParameters(), "user_id", "client_id", "status", paginated)},
 		{http.MethodPost, "/sessions", a.createSession, nil},
 		{http.MethodGet, "/sessions/{id}", a.session, nil},
 		{http.MethodPost, "/sessions/{id}/revoke", a.revokeSession, nil},
+		{http.MethodPost, "/sessions/{id}/tokens", a.createToken, nil},
+		{http.MethodPost, "/sessions/{id}/tokens/{template}", a.createTemplateToken, nil},
 		{http.MethodGet, "/users/{id}/organization_memberships", a.listMembershipsOfUser, unorderedParameters()},
+		{http.MethodGet, "/users/{id}/organization_invitations", a.listInvitationsOfUser, append(unorderedParameters(), "status")},
 	}
 }
 
@@ -84,8 +106,8 @@ func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Hand
 	for _, r := range a.routes() {
 		router.Handle(apiPrefix+r.path, a.authenticated(a.endpoint(r))).Methods(r.method)
 	}
-	router.NotFoundHandler = a.refusing(ErrNotFound, "no such path")
-	router.MethodNotAllowedHandler = a.refusing(ErrMethodNotAllowed, "no such method on this path")
+	router.NotFoundHandler = http.HandlerFunc(a.refuseCall)
+	router.MethodNotAllowedHandler = router.NotFoundHandler
 	var handler http.Handler = router
 	for _, layer := range slices.Backward(middleware) {
 		handler = layer(handler)
@@ -123,8 +145,9 @@ func (a *api) authenticated(next http.Handler) http.Handler {
 	})
 }
 
-func (a *api) refusing(code Code, detail string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { a.fail(w, refuse(code, "%s", detail)) })
+// refuseCall answers a call that isn't simulated.
+func (a *api) refuseCall(w http.ResponseWriter, req *http.Request) {
+	a.fail(w, refuse(ErrUnsimulatedCall, "the simulator doesn't know %s %s", req.Method, req.URL.Path))
 }
 
 // errorsBody is the body of Clerk's errors.
@@ -173,15 +196,16 @@ func statusOf(code Code) int {
 	switch code {
 	case ErrUnauthorized:
 		return http.StatusUnauthorized
-	case ErrAlreadyMember, ErrInvitationNotUnique, ErrInvitationNotPending:
+	case ErrAlreadyMember, ErrInvitationNotUnique, ErrInvitationNotPending, ErrNoPassword:
 		return http.StatusBadRequest
 	case ErrLastAdmin, ErrNotAdmin, ErrQuota, ErrManagedBySCIM, ErrOrganizationsOff, ErrDomainsOff, ErrBillingOff:
 		return http.StatusForbidden
-	case ErrNotFound:
+	case ErrNotFound, ErrUnsimulatedCall:
 		return http.StatusNotFound
-	case ErrMethodNotAllowed:
-		return http.StatusMethodNotAllowed
-	case ErrInvalid, ErrDuplicate, ErrRoleInUse, ErrPermissionInUse, ErrUnsimulated:
+	case ErrPermissionAssigned:
+		return http.StatusConflict
+	case ErrInvalid, ErrMissing, ErrFormat, ErrDuplicate, ErrRoleInUse, ErrPermissionInUse, ErrUnsimulated,
+		ErrPasswordTooShort, ErrPasswordTooLong, ErrPasswordPwned, ErrPasswordIncorrect:
 		return http.StatusUnprocessableEntity
 	default:
 		return http.StatusInternalServerError

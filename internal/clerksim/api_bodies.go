@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // maxRequest bounds a request's body: many times the size of a role or an invitation.
@@ -14,11 +15,18 @@ const maxRequest = 64 << 10
 func readBody(req *http.Request, into any) error {
 	decoder := json.NewDecoder(io.LimitReader(req.Body, maxRequest))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return refuse(ErrInvalid, "the body must be a JSON object with known fields: %v", err)
+	err := decoder.Decode(into)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+		return refuseParam(ErrUnsimulated, strings.Trim(field, `"`), "the simulator doesn't know the field %s here", field)
+	}
+	return refuse(ErrInvalid, "the body must be JSON of the documented form: %v", err)
 }
+
+// missing refuses a request without a field that it needs.
+func missing(param string) *Error { return refuseParam(ErrMissing, param, "%s is missing", param) }
 
 // unlessNull returns nothing for a field that is null: Clerk treats it as absent.
 func unlessNull(raw json.RawMessage) json.RawMessage {

@@ -148,7 +148,7 @@ func TestAPI_RefusesCommands(t *testing.T) {
 		status             int
 		code               clerksim.Code
 	}{
-		"no name":               {http.MethodPost, organizations, `{}`, 422, clerksim.ErrInvalid},
+		"no name":               {http.MethodPost, organizations, `{}`, 422, clerksim.ErrMissing},
 		"an empty name":         {http.MethodPost, organizations, `{"name":""}`, 422, clerksim.ErrInvalid},
 		"too long a name":       {http.MethodPatch, organizations + "/" + o.ID, `{"name":"` + strings.Repeat("a", 257) + `"}`, 422, clerksim.ErrInvalid},
 		"unknown creator":       {http.MethodPost, organizations, `{"name":"A","created_by":"user_no"}`, 404, clerksim.ErrNotFound},
@@ -156,14 +156,14 @@ func TestAPI_RefusesCommands(t *testing.T) {
 		"a bad slug":            {http.MethodPatch, organizations + "/" + o.ID, `{"slug":"Big"}`, 422, clerksim.ErrInvalid},
 		"less than nobody":      {http.MethodPatch, organizations + "/" + o.ID, `{"max_allowed_memberships":-1}`, 422, clerksim.ErrInvalid},
 		"metadata no object":    {http.MethodPost, organizations, `{"name":"A","public_metadata":[]}`, 422, clerksim.ErrInvalid},
-		"metadata in an update": {http.MethodPatch, organizations + "/" + o.ID, `{"public_metadata":{}}`, 422, clerksim.ErrInvalid},
+		"metadata in an update": {http.MethodPatch, organizations + "/" + o.ID, `{"public_metadata":{}}`, 422, clerksim.ErrUnsimulated},
 		"update nothing":        {http.MethodPatch, organizations + "/org_no", `{"name":"A"}`, 404, clerksim.ErrNotFound},
 		"member already":        {http.MethodPost, members(o.ID), join, 400, clerksim.ErrAlreadyMember},
 		"full":                  {http.MethodPost, members(full.ID), join, 403, clerksim.ErrQuota},
 		"join nothing":          {http.MethodPost, members("org_no"), join, 404, clerksim.ErrNotFound},
-		"nobody joins":          {http.MethodPost, members(o.ID), `{"role":"org:member"}`, 422, clerksim.ErrInvalid},
-		"join without a role":   {http.MethodPost, members(o.ID), `{"user_id":"` + member.ID + `"}`, 422, clerksim.ErrInvalid},
-		"user without a sign":   {http.MethodPost, "/v1/users", `{"first_name":"Robin"}`, 422, clerksim.ErrInvalid},
+		"nobody joins":          {http.MethodPost, members(o.ID), `{"role":"org:member"}`, 422, clerksim.ErrMissing},
+		"join without a role":   {http.MethodPost, members(o.ID), `{"user_id":"` + member.ID + `"}`, 422, clerksim.ErrMissing},
+		"user without a sign":   {http.MethodPost, "/v1/users", `{"first_name":"Robin"}`, 422, clerksim.ErrMissing},
 		"role by its key":       {http.MethodGet, "/v1/organization_roles/org:admin", "", 404, clerksim.ErrNotFound},
 		"unknown permission":    {http.MethodGet, "/v1/organization_permissions/perm_no", "", 404, clerksim.ErrNotFound},
 		"domains of nothing":    {http.MethodGet, organizations + "/org_no/domains", "", 404, clerksim.ErrNotFound},

@@ -1,15 +1,19 @@
 package clerksim
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
 )
+
+// maxBulk is how many invitations one call may make (Backend API document,
+// CreateOrganizationInvitationBulk).
+const maxBulk = 10
 
 // maxInvitationDays is the longest that an invitation may live (Backend API document,
 // expires_in_days).
@@ -18,27 +22,27 @@ const maxInvitationDays = 365
 // invitationRequest is the part of a request to invite that the simulator uses. Fields that only
 // change the e-mail, which isn't sent here, are accepted and ignored.
 type invitationRequest struct {
-	EmailAddress   string          `json:"email_address"`
-	InviterUserID  *string         `json:"inviter_user_id"`
-	Role           string          `json:"role"`
-	PublicMetadata json.RawMessage `json:"public_metadata"`
-	ExpiresInDays  *int            `json:"expires_in_days"`
-	RedirectURL    *string         `json:"redirect_url"`
-	Notify         *bool           `json:"notify"`
+	metadataRequest
+	EmailAddress  string  `json:"email_address"`
+	InviterUserID *string `json:"inviter_user_id"`
+	Role          string  `json:"role"`
+	ExpiresInDays *int    `json:"expires_in_days"`
+	RedirectURL   *string `json:"redirect_url"`
+	Notify        *bool   `json:"notify"`
 }
 
 func (r invitationRequest) params(organizationID string) (NewInvitation, error) {
 	params := NewInvitation{OrganizationID: organizationID, Email: r.EmailAddress, Role: r.Role}
 	if r.EmailAddress == "" {
-		return params, refuseParam(ErrInvalid, "email_address", "email_address is missing")
+		return params, missing("email_address")
 	}
 	if r.Role == "" {
-		return params, refuseParam(ErrInvalid, "role", "role is missing")
+		return params, missing("role")
 	}
 	if r.InviterUserID != nil {
 		params.InviterID = *r.InviterUserID
 	}
-	params.PublicMetadata = unlessNull(r.PublicMetadata)
+	params.PublicMetadata, params.PrivateMetadata = unlessNull(r.Public), unlessNull(r.Private)
 	if days := r.ExpiresInDays; days != nil {
 		if *days < 1 || *days > maxInvitationDays {
 			return params, refuseParam(ErrInvalid, "expires_in_days", "expires_in_days must be 1 to %d", maxInvitationDays)
@@ -59,11 +63,39 @@ func (a *api) createInvitation(req *http.Request) (any, error) {
 	}
 	a.world.mu.Lock()
 	defer a.world.mu.Unlock()
-	i, err := a.world.invite(params)
+	made, err := a.world.invite(params.OrganizationID, params)
 	if err != nil {
 		return nil, err
 	}
-	return a.invitationAnswer(i), nil
+	return a.invitationAnswer(made[0]), nil
+}
+
+// createInvitations makes up to ten invitations, or none if one of them is refused. Clerk doesn't
+// say whether some of them stay then.
+func (a *api) createInvitations(req *http.Request) (any, error) {
+	var wanted []invitationRequest
+	if err := readBody(req, &wanted); err != nil {
+		return nil, err
+	}
+	if len(wanted) == 0 || len(wanted) > maxBulk {
+		return nil, refuse(ErrInvalid, "the body must be an array of 1 to %d invitations, not %d", maxBulk, len(wanted))
+	}
+	organizationID := mux.Vars(req)["id"]
+	all := make([]NewInvitation, len(wanted))
+	for n, one := range wanted {
+		var err error
+		if all[n], err = one.params(organizationID); err != nil {
+			return nil, err
+		}
+	}
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	made, err := a.world.invite(organizationID, all...)
+	if err != nil {
+		return nil, err
+	}
+	return arrayOf(`{"data":[`, made, func(i *invitation) any { return a.world.currentInvitationBody(i) },
+		`],"total_count":`+strconv.Itoa(len(made))+`}`), nil
 }
 
 // revokeInvitation revokes an invitation in the name of a member who may manage the organization,
@@ -139,6 +171,21 @@ func (a *api) listInvitationsOf(req *http.Request) (any, error) {
 		return nil, err
 	}
 	return list(a, req, rows, invitationOrders(), func(i *invitation) any { return a.world.currentInvitationBody(i) })
+}
+
+// listInvitationsOfUser lists the invitations to any of a user's addresses.
+func (a *api) listInvitationsOfUser(req *http.Request) (any, error) {
+	a.world.mu.RLock()
+	defer a.world.mu.RUnlock()
+	u, err := a.world.findUser(mux.Vars(req)["id"])
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.filteredInvitations(req.URL.Query(), a.world.invitations.ordered, func(i *invitation) bool { return u.hasAddress(i.Email) })
+	if err != nil {
+		return nil, err
+	}
+	return list(a, req, rows, nil, func(i *invitation) any { return a.world.listedInvitationBody(i) })
 }
 
 // filteredInvitations returns the rows that match and have one of the wanted statuses. Without a

@@ -3,6 +3,7 @@ package clerksim_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,12 +119,12 @@ func TestAPI_RefusesRequestsAboutInvitations(t *testing.T) {
 		"full":                  {http.MethodPost, of(full.ID), asked(fresh, role), 403, clerksim.ErrQuota},
 		"unknown organization":  {http.MethodPost, of("org_no"), asked(fresh, role), 404, clerksim.ErrNotFound},
 		"unknown role":          {http.MethodPost, of(o.ID), asked(fresh, `,"role":"org:king"`), 404, clerksim.ErrNotFound},
-		"no role":               {http.MethodPost, of(o.ID), asked(fresh, ``), 422, clerksim.ErrInvalid},
-		"no address":            {http.MethodPost, of(o.ID), `{"role":"org:member"}`, 422, clerksim.ErrInvalid},
-		"a bad address":         {http.MethodPost, of(o.ID), asked("fresh", role), 422, clerksim.ErrInvalid},
+		"no role":               {http.MethodPost, of(o.ID), asked(fresh, ``), 422, clerksim.ErrMissing},
+		"no address":            {http.MethodPost, of(o.ID), `{"role":"org:member"}`, 422, clerksim.ErrMissing},
+		"a bad address":         {http.MethodPost, of(o.ID), asked("fresh", role), 422, clerksim.ErrFormat},
 		"0 days":                {http.MethodPost, of(o.ID), asked(fresh, role+`,"expires_in_days":0`), 422, clerksim.ErrInvalid},
 		"366 days":              {http.MethodPost, of(o.ID), asked(fresh, role+`,"expires_in_days":366`), 422, clerksim.ErrInvalid},
-		"unknown field":         {http.MethodPost, of(o.ID), asked(fresh, role+`,"private_metadata":{}`), 422, clerksim.ErrInvalid},
+		"unknown field":         {http.MethodPost, of(o.ID), asked(fresh, role+`,"template":{}`), 422, clerksim.ErrUnsimulated},
 		"revoke settled":        {http.MethodPost, of(o.ID) + "/" + settled.ID + "/revoke", "", 400, clerksim.ErrInvitationNotPending},
 		"revoke unknown":        {http.MethodPost, of(o.ID) + "/orginv_no/revoke", "", 404, clerksim.ErrNotFound},
 		"revoke elsewhere":      {http.MethodPost, of(other.ID) + "/" + pending.ID + "/revoke", "", 404, clerksim.ErrNotFound},
@@ -144,4 +145,70 @@ func TestAPI_RefusesRequestsAboutInvitations(t *testing.T) {
 			require.Empty(t, w.Drain(), "what is refused emits nothing")
 		})
 	}
+}
+
+func TestAPI_InvitesInBulk(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, clerksim.Config{})
+	o, admin, member := team(t, w)
+	bulk := "/v1/organizations/" + o.ID + "/invitations/bulk"
+	one := func(address, more string) string {
+		return `{"email_address":"` + address + `","role":"org:member"` + more + `}`
+	}
+	status, made := send(t, w, http.MethodPost, bulk,
+		`[`+one("a@callmine.test", `,"inviter_user_id":"`+admin.ID+`"`)+`,`+one("b@callmine.test", `,"private_metadata":{"b":2},"expires_in_days":2`)+`]`)
+	require.Equal(t, http.StatusOK, status, "%v", made)
+	require.Equal(t, int64(2), number(t, made["total_count"]))
+	require.Equal(t, "a@callmine.test", made["data"].([]any)[0].(map[string]any)["email_address"], "in the order of the request")
+	require.Equal(t, []string{"organizationInvitation.created", "organizationInvitation.created"}, types(w.Drain()))
+	require.Equal(t, 2, callList(t, w, "/v1/organizations/"+o.ID+"/invitations", nil).TotalCount)
+
+	full, err := w.CreateOrganization(clerksim.NewOrganization{CreatedBy: admin.ID, MaxMembers: 2})
+	require.NoError(t, err)
+	w.Drain()
+	fresh := one("c@callmine.test", "")
+	for name, tc := range map[string]struct {
+		path, body string
+		code       clerksim.Code
+	}{
+		"none":            {bulk, `[]`, clerksim.ErrInvalid},
+		"no array":        {bulk, fresh, clerksim.ErrInvalid},
+		"eleven":          {bulk, `[` + strings.Repeat(fresh+`,`, 10) + fresh + `]`, clerksim.ErrInvalid},
+		"one twice":       {bulk, `[` + fresh + `,` + one("C@callmine.test", "") + `]`, clerksim.ErrInvitationNotUnique},
+		"one pending":     {bulk, `[` + fresh + `,` + one("a@callmine.test", "") + `]`, clerksim.ErrInvitationNotUnique},
+		"one by nobody":   {bulk, `[` + fresh + `,` + one("d@callmine.test", `,"inviter_user_id":"`+member.ID+`"`) + `]`, clerksim.ErrNotAdmin},
+		"one malformed":   {bulk, `[` + fresh + `,` + one("d", "") + `]`, clerksim.ErrFormat},
+		"no role":         {bulk, `[` + fresh + `,{"email_address":"d@callmine.test"}]`, clerksim.ErrMissing},
+		"one too many":    {"/v1/organizations/" + full.ID + "/invitations/bulk", `[` + fresh + `,` + one("d@callmine.test", "") + `]`, clerksim.ErrQuota},
+		"unknown field":   {bulk, `[` + one("c@callmine.test", `,"x":1`) + `]`, clerksim.ErrUnsimulated},
+		"no organization": {"/v1/organizations/org_no/invitations/bulk", `[` + fresh + `]`, clerksim.ErrNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, code, _ := refusal(t, w, http.MethodPost, tc.path, tc.body)
+			require.Equal(t, string(tc.code), code)
+			require.Empty(t, w.Drain(), "none is invited if one can't be")
+		})
+	}
+}
+
+func TestAPI_ListsTheInvitationsOfAUser(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, clerksim.Config{})
+	o, admin, _ := team(t, w)
+	other := createOrganization(t, w, admin.ID)
+	guest := createUser(t, w, clerksim.NewUser{Emails: []string{"guest@callmine.test", "also@callmine.test"}})
+	var want []string
+	for _, invited := range []struct{ organizationID, address string }{{o.ID, "Guest@callmine.test"}, {other.ID, "also@callmine.test"}, {o.ID, "else@callmine.test"}} {
+		i, err := w.Invite(invited.organizationID, admin.ID, invited.address, "")
+		require.NoError(t, err)
+		want = append([]string{i.ID}, want...)
+	}
+	path := "/v1/users/" + guest.ID + "/organization_invitations"
+	found := callList(t, w, path, nil)
+	require.Equal(t, want[1:], ids(found.Data))
+	require.Equal(t, other.ID, found.Data[0].at(t, "public_organization_data")["id"])
+	require.Empty(t, callList(t, w, path, url.Values{"status": {"accepted"}}).Data)
+	status, _, _ := refusal(t, w, http.MethodGet, "/v1/users/user_no/organization_invitations", "")
+	require.Equal(t, http.StatusNotFound, status)
 }

@@ -1,7 +1,6 @@
 package clerksim
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -10,21 +9,25 @@ import (
 
 func (a *api) addMember(req *http.Request) (any, error) {
 	var wanted struct {
-		UserID         string          `json:"user_id"`
-		Role           string          `json:"role"`
-		PublicMetadata json.RawMessage `json:"public_metadata"`
+		metadataRequest
+		UserID string `json:"user_id"`
+		Role   string `json:"role"`
 	}
 	if err := readBody(req, &wanted); err != nil {
 		return nil, err
 	}
 	if wanted.UserID == "" {
-		return nil, refuseParam(ErrInvalid, "user_id", "user_id is missing")
+		return nil, missing("user_id")
 	}
 	if wanted.Role == "" {
-		return nil, refuseParam(ErrInvalid, "role", "role is missing")
+		return nil, missing("role")
+	}
+	checked, err := checkMetadata(unlessNull(wanted.Public), unlessNull(wanted.Private))
+	if err != nil {
+		return nil, err
 	}
 	return a.changeMember(func() (*membership, error) {
-		return a.world.addMember(mux.Vars(req)["id"], wanted.UserID, wanted.Role, unlessNull(wanted.PublicMetadata))
+		return a.world.addMember(mux.Vars(req)["id"], wanted.UserID, wanted.Role, checked)
 	})
 }
 
@@ -37,7 +40,7 @@ func (a *api) updateMember(req *http.Request) (any, error) {
 		return nil, err
 	}
 	if change.Role == "" {
-		return nil, refuseParam(ErrInvalid, "role", "role is missing")
+		return nil, missing("role")
 	}
 	return a.changeMember(func() (*membership, error) {
 		organizationID, userID := mux.Vars(req)["id"], mux.Vars(req)["user_id"]
@@ -69,6 +72,9 @@ func (a *api) changeMember(change func() (*membership, error)) (any, error) {
 	return withUnknownField(m.id, a.membershipBody(m)), nil
 }
 
+// memberFilters are the parameters that narrow the list of an organization's members.
+func memberFilters() []string { return append(identityFilters(), "user_id", "role") }
+
 // membershipOrders are the orders that the Backend API document lists beside created_at: by fields
 // of the user.
 func membershipOrders() orders[*membership] {
@@ -96,11 +102,18 @@ func (a *api) listMembers(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	named, err := identityFilter(req.URL.Query())
+	if err != nil {
+		return nil, err
+	}
 	roles, err := manyValues(req.URL.Query(), "role")
 	if err != nil {
 		return nil, err
 	}
 	rows := filterRows(o.members.ordered, byUser, func(m *membership) string { return m.user.id })
+	if named != nil {
+		rows = matching(rows, func(m *membership) bool { return named(m.user) })
+	}
 	if len(roles) > 0 {
 		rows = matching(rows, func(m *membership) bool { return slices.Contains(roles, a.world.wireRole(m.role.Key)) })
 	}

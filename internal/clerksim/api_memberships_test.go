@@ -92,12 +92,12 @@ func TestAPI_RefusesChangesOfMemberships(t *testing.T) {
 		"promote a stranger":       {http.MethodPatch, members + stranger.ID, `{"role":"org:admin"}`, 404, clerksim.ErrNotFound},
 		"unknown organization":     {http.MethodDelete, "/v1/organizations/org_no/memberships/" + member.ID, "", 404, clerksim.ErrNotFound},
 		"unknown role":             {http.MethodPatch, members + member.ID, `{"role":"org:king"}`, 404, clerksim.ErrNotFound},
-		"no role":                  {http.MethodPatch, members + member.ID, `{}`, 422, clerksim.ErrInvalid},
+		"no role":                  {http.MethodPatch, members + member.ID, `{}`, 422, clerksim.ErrMissing},
 		"no body":                  {http.MethodPatch, members + member.ID, ``, 422, clerksim.ErrInvalid},
 		"role of another kind":     {http.MethodPatch, members + member.ID, `{"role":1}`, 422, clerksim.ErrInvalid},
-		"a field it doesn't know":  {http.MethodPatch, members + member.ID, `{"role":"org:admin","x":1}`, 422, clerksim.ErrInvalid},
+		"a field it doesn't know":  {http.MethodPatch, members + member.ID, `{"role":"org:admin","x":1}`, 422, clerksim.ErrUnsimulated},
 		"a parameter":              {http.MethodDelete, members + member.ID + "?x=1", "", 422, clerksim.ErrUnsimulated},
-		"a method it doesn't know": {http.MethodPut, members + member.ID, `{}`, 405, clerksim.ErrMethodNotAllowed},
+		"a method it doesn't know": {http.MethodPut, members + member.ID, `{}`, 404, clerksim.ErrUnsimulatedCall},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

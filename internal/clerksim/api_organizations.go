@@ -2,7 +2,6 @@ package clerksim
 
 import (
 	"cmp"
-	"encoding/json"
 	"net/http"
 	"regexp"
 	"strings"
@@ -48,8 +47,8 @@ func (r organizationRequest) validate() error {
 // creationRequest is an [organizationRequest] with the fields that only a creation has.
 type creationRequest struct {
 	organizationRequest
-	CreatedBy      *string         `json:"created_by"`
-	PublicMetadata json.RawMessage `json:"public_metadata"`
+	metadataRequest
+	CreatedBy *string `json:"created_by"`
 }
 
 func (a *api) createOrganization(req *http.Request) (any, error) {
@@ -58,12 +57,14 @@ func (a *api) createOrganization(req *http.Request) (any, error) {
 		return nil, err
 	}
 	if wanted.Name == nil {
-		return nil, refuseParam(ErrInvalid, "name", "name is missing")
+		return nil, missing("name")
 	}
 	if err := wanted.validate(); err != nil {
 		return nil, err
 	}
-	params := NewOrganization{Name: *wanted.Name, PublicMetadata: unlessNull(wanted.PublicMetadata)}
+	params := NewOrganization{
+		Name: *wanted.Name, PublicMetadata: unlessNull(wanted.Public), PrivateMetadata: unlessNull(wanted.Private),
+	}
 	params.Slug = *cmp.Or(wanted.Slug, new(""))
 	params.CreatedBy = *cmp.Or(wanted.CreatedBy, new(""))
 	params.MaxMembers = *cmp.Or(wanted.MaxMembers, new(0))
@@ -77,17 +78,24 @@ func (a *api) createOrganization(req *http.Request) (any, error) {
 }
 
 func (a *api) updateOrganization(req *http.Request) (any, error) {
-	var wanted organizationRequest
+	var wanted struct {
+		organizationRequest
+		metadataRequest
+	}
 	if err := readBody(req, &wanted); err != nil {
 		return nil, err
 	}
 	if err := wanted.validate(); err != nil {
 		return nil, err
 	}
+	if err := wanted.checkVersion(req, nil); err != nil {
+		return nil, err
+	}
 	a.world.mu.Lock()
 	defer a.world.mu.Unlock()
 	o, err := a.world.updateOrganization(mux.Vars(req)["id"], OrganizationUpdate{
 		Name: wanted.Name, Slug: wanted.Slug, MaxMembers: wanted.MaxMembers,
+		PublicMetadata: unlessNull(wanted.Public), PrivateMetadata: unlessNull(wanted.Private),
 	})
 	if err != nil {
 		return nil, err

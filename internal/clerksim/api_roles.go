@@ -19,12 +19,11 @@ func (a *api) listRoles(req *http.Request) (any, error) {
 func (a *api) role(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
-	id := mux.Vars(req)["id"]
-	r, ok := a.world.roles.find(id)
-	if !ok {
-		return nil, refuse(ErrNotFound, "no role %s", id)
+	r, err := a.world.findRole(mux.Vars(req)["id"])
+	if err != nil {
+		return nil, err
 	}
-	return withUnknownField(id, a.roleBody(r)), checkVisible(req, id)
+	return withUnknownField(r.id, a.roleBody(r)), checkVisible(req, r.id)
 }
 
 func (a *api) roleBody(r *role) any { return roleBodyOf(r, a.world.wireRole(r.Key)) }
@@ -41,12 +40,11 @@ func (a *api) listPermissions(req *http.Request) (any, error) {
 func (a *api) permission(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
-	id := mux.Vars(req)["id"]
-	p, ok := a.world.permissions.find(id)
-	if !ok {
-		return nil, refuse(ErrNotFound, "no permission %s", id)
+	p, err := a.world.findPermission(mux.Vars(req)["id"])
+	if err != nil {
+		return nil, err
 	}
-	return withUnknownField(id, permissionBodyOf(p)), checkVisible(req, id)
+	return withUnknownField(p.id, permissionBodyOf(p)), checkVisible(req, p.id)
 }
 
 // listRoleSets lists the one role set of an instance without further ones; see [roleSet].

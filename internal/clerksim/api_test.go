@@ -171,7 +171,7 @@ func TestAPI_Errors(t *testing.T) {
 		"keys need the key":    {"", "/v1/jwks", nil, 401, clerksim.ErrUnauthorized},
 		"unknown user":         {w.SecretKey(), "/v1/users/user_no", nil, 404, clerksim.ErrNotFound},
 		"unknown organization": {w.SecretKey(), "/v1/organizations/org_no/memberships", nil, 404, clerksim.ErrNotFound},
-		"unknown path":         {w.SecretKey(), "/v1/nothing", nil, 404, clerksim.ErrNotFound},
+		"unknown path":         {w.SecretKey(), "/v1/nothing", nil, 404, clerksim.ErrUnsimulatedCall},
 		"limit 0":              {w.SecretKey(), "/v1/organizations", url.Values{"limit": {"0"}}, 422, clerksim.ErrInvalid},
 		"limit 501":            {w.SecretKey(), "/v1/organizations", url.Values{"limit": {"501"}}, 422, clerksim.ErrInvalid},
 		"limit no number":      {w.SecretKey(), "/v1/users", url.Values{"limit": {"ten"}}, 422, clerksim.ErrInvalid},
@@ -179,7 +179,7 @@ func TestAPI_Errors(t *testing.T) {
 		"plus not escaped":     {w.SecretKey(), "/v1/users", url.Values{"order_by": {" created_at"}}, 422, clerksim.ErrInvalid},
 		"cursor with offset":   {w.SecretKey(), "/v1/users", url.Values{"starting_after": {"user_a"}, "offset": {"1"}}, 422, clerksim.ErrInvalid},
 		"unknown cursor":       {w.SecretKey(), "/v1/users", url.Values{"starting_after": {"user_a"}}, 422, clerksim.ErrInvalid},
-		"unsimulated filter":   {w.SecretKey(), "/v1/users", url.Values{"banned": {"true"}}, 422, clerksim.ErrUnsimulated},
+		"unsimulated filter":   {w.SecretKey(), "/v1/users", url.Values{"web3_wallet": {"0x1"}}, 422, clerksim.ErrUnsimulated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -204,7 +204,8 @@ func TestAPI_WrongMethod(t *testing.T) {
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v1/users", nil)
 	recorder := httptest.NewRecorder()
 	w.Handler().ServeHTTP(recorder, req)
-	require.Equal(t, http.StatusMethodNotAllowed, recorder.Code)
+	require.Equal(t, http.StatusNotFound, recorder.Code)
+	require.Contains(t, recorder.Body.String(), "the simulator doesn't know PUT /v1/users")
 }
 
 func TestAPI_MiddlewareWrapsEverything(t *testing.T) {

@@ -3,7 +3,6 @@ package clerksim
 import (
 	"cmp"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -11,9 +10,6 @@ import (
 )
 
 const startingAfter = "starting_after"
-
-// userFilters are the parameters that narrow the list of users and their count alike.
-func userFilters() []string { return []string{"user_id", "organization_id", "email_address"} }
 
 type totalCountBody struct {
 	Object     string `json:"object"`
@@ -69,37 +65,6 @@ func byField(field func(*user) *string) func(x, y *user) int {
 	}
 }
 
-func (a *api) filteredUsers(query url.Values) ([]*user, error) {
-	byID, err := parseIDFilter(query, "user_id")
-	if err != nil {
-		return nil, err
-	}
-	byOrganization, err := parseIDFilter(query, "organization_id")
-	if err != nil {
-		return nil, err
-	}
-	addresses, err := manyValues(query, "email_address")
-	if err != nil {
-		return nil, err
-	}
-	rows := a.world.users.pick(byID)
-	if !byOrganization.empty() {
-		rows = matching(rows, func(u *user) bool { return byOrganization.matchesAny(u.isIn) })
-	}
-	if len(addresses) > 0 {
-		rows = matching(rows, func(u *user) bool { return slices.ContainsFunc(addresses, u.hasAddress) })
-	}
-	return rows, nil
-}
-
-func (u *user) isIn(organizationID string) bool {
-	return slices.ContainsFunc(u.memberships.ordered, func(m *membership) bool { return m.organization.id == organizationID })
-}
-
-func (u *user) hasAddress(address string) bool {
-	return slices.ContainsFunc(u.Emails, func(e Identification) bool { return strings.EqualFold(e.Value, address) })
-}
-
 // usersAfter cuts rows behind the cursor, the last user of the page before. Clerk doesn't document
 // a cursor whose user was deleted meanwhile. Here it is invalid, which is the harder case for the
 // caller.
@@ -146,36 +111,6 @@ func (a *api) user(req *http.Request) (any, error) {
 		return nil, err
 	}
 	return a.userAnswer(u), checkVisible(req, u.id)
-}
-
-// createUser uses the identities and names of a request. There is no signing in here, so no user
-// has a password.
-func (a *api) createUser(req *http.Request) (any, error) {
-	var wanted struct {
-		EmailAddress            []string `json:"email_address"`
-		Username                *string  `json:"username"`
-		FirstName               *string  `json:"first_name"`
-		LastName                *string  `json:"last_name"`
-		SkipPasswordRequirement *bool    `json:"skip_password_requirement"`
-	}
-	if err := readBody(req, &wanted); err != nil {
-		return nil, err
-	}
-	if len(wanted.EmailAddress) == 0 && wanted.Username == nil {
-		return nil, refuseParam(ErrInvalid, "email_address", "email_address or username is missing")
-	}
-	a.world.mu.Lock()
-	defer a.world.mu.Unlock()
-	u, err := a.world.createUser(NewUser{
-		Emails:    wanted.EmailAddress,
-		Username:  *cmp.Or(wanted.Username, new("")),
-		FirstName: *cmp.Or(wanted.FirstName, new("")),
-		LastName:  *cmp.Or(wanted.LastName, new("")),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return a.userAnswer(u), nil
 }
 
 func (a *api) deleteUser(req *http.Request) (any, error) {

@@ -47,8 +47,9 @@ type Config struct {
 	AuthorizedParty string
 
 	// SigningKey signs session tokens. Making one takes a tenth of a second, so tests that need
-	// many worlds share one from [NewSigningKey]. Defaults to a new key at the first token or key
-	// set asked for.
+	// many worlds share one from [NewSigningKey]. One from [SigningKeyFromSeed] makes tokens that
+	// are still valid after a restart. Defaults to a new key at the first token or key set asked
+	// for.
 	SigningKey *rsa.PrivateKey
 
 	// MembershipEventsOnDelete also emits one organizationMembership.deleted for each membership

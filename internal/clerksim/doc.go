@@ -16,7 +16,7 @@
 //
 //   - a [World] is a function of its [Config.Seed], its clock and the calls made on it: the same
 //     calls in the same order give the same ids, bodies and message ids. Only a signing key is
-//     random, unless it is given;
+//     random, unless it is given: [SigningKeyFromSeed] makes one that isn't;
 //   - everything is safe for concurrent use, and every change emits its messages in the order of
 //     the changes;
 //   - a page in the order of creation costs the same in a world of a hundred thousand memberships
@@ -25,5 +25,7 @@
 //
 // The conformance suite of this package (TestConformance) states what Rolecall relies on at Clerk's
 // Backend API. The simulator passes it always. Clerk itself is held against it when
-// CLERK_CONFORMANCE_SECRET_KEY has the secret key of a development instance.
+// CLERK_CONFORMANCE_SECRET_KEY has the secret key of a development instance. TestClerkBackend asks
+// more, for the tests of other services: what Clerk's own client for Node asks. A call, parameter
+// or field that isn't simulated is refused with a code of its own, and never answered wrongly.
 package clerksim

@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"time"
@@ -70,25 +71,38 @@ type domain struct {
 func (w *World) AddDomain(organizationID, name string) (Domain, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o, err := w.findOrganization(organizationID)
+	d, err := w.addDomain(organizationID, name, DomainUpdate{})
 	if err != nil {
 		return Domain{}, err
 	}
+	return d.Domain, nil
+}
+
+// addDomain adds a domain that is as wanted from the start. It must be called with w.mu held.
+func (w *World) addDomain(organizationID, name string, wanted DomainUpdate) (*domain, error) {
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return nil, err
+	}
 	if valid, err := regexp.MatchString(domainPattern, name); err != nil || !valid {
-		return Domain{}, refuseParam(ErrInvalid, "name", "%q is no domain in lower case", name)
+		return nil, refuseParam(ErrInvalid, "name", "%q is no domain in lower case", name)
 	}
 	if slices.ContainsFunc(o.domains.ordered, func(d *domain) bool { return d.Name == name }) {
-		return Domain{}, refuseParam(ErrDuplicate, "name", "%s has the domain %q already", o.id, name)
+		return nil, refuseParam(ErrDuplicate, "name", "%s has the domain %q already", o.id, name)
+	}
+	if err := wanted.validate(); err != nil {
+		return nil, err
 	}
 	now := w.now()
 	d := &domain{entry: w.newEntry("orgdmn_", now), organization: o}
 	d.Domain = Domain{
 		ID: d.id, OrganizationID: o.id, Name: name, EnrollmentMode: EnrollByHand, CreatedAt: now, UpdatedAt: now,
 	}
+	d.change(wanted, now)
 	w.domains.insert(d)
 	o.domains.insert(d)
 	w.emit("organizationDomain.created", d.id, now, domainEventBody(d))
-	return d.Domain, nil
+	return d, nil
 }
 
 // UpdateDomain verifies a domain, or takes that back, or changes how people enroll, and emits
@@ -97,25 +111,42 @@ func (w *World) AddDomain(organizationID, name string) (Domain, error) {
 func (w *World) UpdateDomain(domainID string, update DomainUpdate) (Domain, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	d, err := w.findDomain(domainID)
+	d, err := w.updateDomain(domainID, update)
 	if err != nil {
 		return Domain{}, err
 	}
-	now := w.now()
-	if mode := update.EnrollmentMode; mode != nil {
-		switch *mode {
-		case EnrollByHand, EnrollByInvitation, EnrollBySuggestion, EnrollByEnterprise:
-			d.EnrollmentMode = *mode
-		default:
-			return Domain{}, refuseParam(ErrInvalid, "enrollment_mode", "nobody enrolls by %q", *mode)
-		}
+	return d.Domain, nil
+}
+
+// updateDomain must be called with w.mu held.
+func (w *World) updateDomain(domainID string, update DomainUpdate) (*domain, error) {
+	d, err := w.findDomain(domainID)
+	if err != nil {
+		return nil, err
 	}
+	if err := update.validate(); err != nil {
+		return nil, err
+	}
+	d.UpdatedAt = w.now()
+	d.change(update, d.UpdatedAt)
+	w.emit("organizationDomain.updated", d.id, d.UpdatedAt, domainEventBody(d))
+	return d, nil
+}
+
+func (u DomainUpdate) validate() error {
+	modes := []string{EnrollByHand, EnrollByInvitation, EnrollBySuggestion, EnrollByEnterprise}
+	if mode := u.EnrollmentMode; mode != nil && !slices.Contains(modes, *mode) {
+		return refuseParam(ErrInvalid, "enrollment_mode", "nobody enrolls by %q", *mode)
+	}
+	return nil
+}
+
+// change makes a checked change and emits nothing.
+func (d *domain) change(update DomainUpdate, now time.Time) {
+	d.EnrollmentMode = *cmp.Or(update.EnrollmentMode, &d.EnrollmentMode)
 	if update.Verified != nil {
 		d.verify(*update.Verified, now)
 	}
-	d.UpdatedAt = now
-	w.emit("organizationDomain.updated", d.id, now, domainEventBody(d))
-	return d.Domain, nil
 }
 
 // DeleteDomain removes a domain and emits organizationDomain.deleted, which has only its id. It
@@ -123,14 +154,22 @@ func (w *World) UpdateDomain(domainID string, update DomainUpdate) (Domain, erro
 func (w *World) DeleteDomain(domainID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_, err := w.deleteDomain(domainID)
+	return err
+}
+
+// deleteDomain returns Clerk's answer, which is also the event's data. It must be called with w.mu
+// held.
+func (w *World) deleteDomain(domainID string) (deletedBody, error) {
 	d, err := w.findDomain(domainID)
 	if err != nil {
-		return err
+		return deletedBody{}, err
 	}
 	w.domains.remove(d)
 	d.organization.domains.remove(d)
-	w.emit("organizationDomain.deleted", d.id, w.now(), deletedBody{Object: domainObject, ID: d.id, Deleted: true})
-	return nil
+	deleted := deletedBody{Object: domainObject, ID: d.id, Deleted: true}
+	w.emit("organizationDomain.deleted", d.id, w.now(), deleted)
+	return deleted, nil
 }
 
 func (w *World) findDomain(domainID string) (*domain, error) {

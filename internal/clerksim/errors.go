@@ -32,8 +32,25 @@ const (
 	ErrNotAdmin Code = "not_an_admin_in_organization"
 	// ErrInvalid is returned when an argument has a value that Clerk would not take.
 	ErrInvalid Code = "form_param_value_invalid"
+	// ErrMissing is returned by the Backend API when a request lacks a field that it needs.
+	ErrMissing Code = "form_param_missing"
+	// ErrFormat is returned when an e-mail address isn't one.
+	ErrFormat Code = "form_param_format_invalid"
+	// ErrPasswordTooShort is returned by the Backend API for a password of fewer than 8 characters.
+	ErrPasswordTooShort Code = "form_password_length_too_short"
+	// ErrPasswordTooLong is returned by the Backend API for a password of more than 72 bytes.
+	ErrPasswordTooLong Code = "form_password_length_too_long"
+	// ErrPasswordPwned is returned by the Backend API for a password that is in lists of stolen
+	// ones. The simulator knows the few commonest.
+	ErrPasswordPwned Code = "form_password_pwned"
+	// ErrPasswordIncorrect is returned by the Backend API when a password isn't the user's.
+	ErrPasswordIncorrect Code = "form_password_incorrect"
+	// ErrNoPassword is returned by the Backend API when the password of a user without one is to be
+	// verified. Clerk's own code for it isn't documented.
+	ErrNoPassword Code = "no_password_set"
 	// ErrDuplicate is returned when a slug, a role key, a permission key or an organization's
-	// domain is taken.
+	// domain is taken. The Backend API also returns it for a user's address, number, username or
+	// external id.
 	ErrDuplicate Code = "form_identifier_exists"
 	// ErrRoleInUse is returned when a role is to be deleted that a member or an invitation has, or
 	// that is a default role.
@@ -41,6 +58,9 @@ const (
 	// ErrPermissionInUse is returned when a permission is to be deleted that Clerk owns or a role
 	// has.
 	ErrPermissionInUse Code = "organization_permission_in_use"
+	// ErrPermissionAssigned is returned by the Backend API when a role has a permission already that
+	// it is to get. Clerk's own code for it isn't documented.
+	ErrPermissionAssigned Code = "organization_role_permission_exists"
 	// ErrOrganizationsOff is returned by the Backend API while [FeatureOrganizations] is off.
 	ErrOrganizationsOff Code = "organization_not_enabled_in_instance"
 	// ErrDomainsOff is returned by the Backend API while [FeatureDomains] is off.
@@ -50,11 +70,13 @@ const (
 	ErrBillingOff Code = "billing_not_enabled"
 	// ErrUnauthorized is returned by the Backend API when the secret key is missing or wrong.
 	ErrUnauthorized Code = "clerk_key_invalid"
-	// ErrMethodNotAllowed is returned by the Backend API for a known path with another method.
-	ErrMethodNotAllowed Code = "method_not_allowed"
-	// ErrUnsimulated is returned by the Backend API for a query parameter that Clerk may know and
-	// the simulator doesn't: an answer that ignored a filter would be wrong.
+	// ErrUnsimulated is returned by the Backend API for a query parameter or a field that only Clerk
+	// may know. An answer that ignored it would be wrong.
 	ErrUnsimulated Code = "simulator_parameter_unsupported"
+	// ErrUnsimulatedCall is returned by the Backend API for a path, or a method on a path, that
+	// Clerk may know and the simulator doesn't. It isn't ErrNotFound, which says that an object is
+	// gone.
+	ErrUnsimulatedCall Code = "simulator_call_unsupported"
 )
 
 // Error returns the code itself.

@@ -25,7 +25,7 @@ func featureOf(path string) Feature {
 	switch {
 	case strings.HasPrefix(path, "/billing"):
 		return FeatureBilling
-	case strings.HasSuffix(path, "domains"):
+	case strings.Contains(path, "organization") && strings.Contains(path, "domain"):
 		return FeatureDomains
 	case strings.Contains(path, "organization"), path == "/role_sets":
 		return FeatureOrganizations

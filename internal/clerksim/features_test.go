@@ -17,7 +17,7 @@ func TestFeatures_OffAreRefused(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	paths := map[string]clerksim.Feature{
-		"/v1/users": "", "/v1/users/count": "", "/v1/instance": "", "/v1/organizations": clerksim.FeatureOrganizations,
+		"/v1/users": "", "/v1/users/count": "", "/v1/instance": "", "/v1/domains": "", "/v1/organizations": clerksim.FeatureOrganizations,
 		"/v1/organization_memberships": clerksim.FeatureOrganizations, "/v1/organization_invitations": clerksim.FeatureOrganizations,
 		"/v1/organization_roles": clerksim.FeatureOrganizations, "/v1/role_sets": clerksim.FeatureOrganizations,
 		"/v1/organization_domains": clerksim.FeatureDomains, "/v1/billing/plans": clerksim.FeatureBilling,

@@ -3,6 +3,7 @@ package clerksim
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,18 @@ type Identification struct {
 // primary number, else the username, else nil.
 func (u User) Identifier() *string {
 	return cmp.Or(valueOf(u.Emails, u.PrimaryEmailID), valueOf(u.Phones, u.PrimaryPhoneID), u.Username)
+}
+
+// Name returns what people call the user: first and last name, else what [User.Identifier] returns,
+// else "".
+func (u User) Name() string {
+	if name := strings.Join(present(u.FirstName, u.LastName), " "); name != "" {
+		return name
+	}
+	if shown := u.Identifier(); shown != nil {
+		return *shown
+	}
+	return ""
 }
 
 // valueOf returns the address or number with an id, or nil.

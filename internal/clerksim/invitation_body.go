@@ -72,7 +72,7 @@ func (w *World) invitationBody(i *invitation, status InvitationStatus) invitatio
 		return body
 	}
 	body.RoleName = i.role.Name
-	body.PublicMetadata, body.PrivateMetadata = i.PublicMetadata, json.RawMessage("{}")
+	body.PublicMetadata, body.PrivateMetadata = i.PublicMetadata, i.PrivateMetadata
 	body.URL = mustMarshal(nullable(i.URL))
 	body.InviterID, body.PublicInviterData = mustMarshal(nullable(i.InviterID)), w.publicInviterData(i)
 	return body

@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/mail"
 	"slices"
@@ -44,8 +45,10 @@ type Invitation struct {
 	// URL is the link that accepts it: a secret. It is empty where Clerk has null: in a legacy
 	// instance, and for some invitations without an inviter.
 	URL string
-	// PublicMetadata is a JSON object, which the membership inherits.
-	PublicMetadata json.RawMessage
+	// Ticket is the secret in the link, also where bodies show no link: the mail has it.
+	Ticket string
+	// PublicMetadata and PrivateMetadata are JSON objects, which the membership inherits.
+	PublicMetadata, PrivateMetadata json.RawMessage
 	// CreatedAt and UpdatedAt have a resolution of milliseconds. Expiring doesn't touch them.
 	CreatedAt, UpdatedAt time.Time
 	// ExpiresAt is when it expires, or zero for never.
@@ -65,8 +68,8 @@ type NewInvitation struct {
 	Role string
 	// Lifetime is how long it is valid. Defaults to 30 days, and in a legacy instance to for ever.
 	Lifetime time.Duration
-	// PublicMetadata is a JSON object. Defaults to {}.
-	PublicMetadata json.RawMessage
+	// PublicMetadata and PrivateMetadata are JSON objects. Each defaults to {}.
+	PublicMetadata, PrivateMetadata json.RawMessage
 }
 
 // invitation is the row behind an [Invitation]. The copy's Role and Status are not kept here.
@@ -91,10 +94,15 @@ func (i *invitation) statusAt(now time.Time) InvitationStatus {
 	return i.Status
 }
 
+// isAddress reports whether a text is an e-mail address, and nothing else.
+func isAddress(text string) bool {
+	address, err := mail.ParseAddress(text)
+	return err == nil && address.Address == text
+}
+
 func (p NewInvitation) validate() error {
-	address, err := mail.ParseAddress(p.Email)
-	if err != nil || address.Address != p.Email {
-		return refuseParam(ErrInvalid, "email_address", "%q is no e-mail address", p.Email)
+	if !isAddress(p.Email) {
+		return refuseParam(ErrFormat, "email_address", "%q is no e-mail address", p.Email)
 	}
 	if p.Lifetime < 0 {
 		return refuseParam(ErrInvalid, "expires_in_days", "an invitation can't have expired before it was made")
@@ -112,18 +120,18 @@ func (w *World) Invite(organizationID, inviterID, email, roleKey string) (Invita
 
 // CreateInvitation invites an address to an organization and emits organizationInvitation.created.
 // It compares addresses without regard to case. It refuses unknown ids and roles (ErrNotFound), an
-// inviter who may not manage the organization (ErrNotAdmin), and a malformed address or metadata
-// (ErrInvalid). It refuses the address of a member (ErrAlreadyMember), and one with a pending
-// invitation (ErrInvitationNotUnique). In an organization with a limit, it refuses more members and
-// pending invitations than allowed (ErrQuota).
+// inviter who may not manage the organization (ErrNotAdmin), a malformed address (ErrFormat) and
+// invalid metadata (ErrInvalid). It refuses the address of a member (ErrAlreadyMember), and one
+// with a pending invitation (ErrInvitationNotUnique). In an organization with a limit, it refuses
+// more members and pending invitations than allowed (ErrQuota).
 func (w *World) CreateInvitation(params NewInvitation) (Invitation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i, err := w.invite(params)
+	made, err := w.invite(params.OrganizationID, params)
 	if err != nil {
 		return Invitation{}, err
 	}
-	return i.snapshot(i.CreatedAt), nil
+	return made[0].snapshot(made[0].CreatedAt), nil
 }
 
 // Accept makes a user a member by an invitation. It emits organizationInvitation.accepted and then
@@ -144,14 +152,23 @@ func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	if err != nil {
 		return Membership{}, err
 	}
-	if err := i.organization.admit(u); err != nil {
+	m, err := w.accept(i, u, now)
+	if err != nil {
 		return Membership{}, err
+	}
+	return m.snapshot(), nil
+}
+
+// accept must be called with w.mu held, for a pending invitation.
+func (w *World) accept(i *invitation, u *user, now time.Time) (*membership, error) {
+	if err := i.organization.admit(u); err != nil {
+		return nil, err
 	}
 	i.UserID = u.id
 	w.settle(i, InvitationAccepted, now)
-	m := w.join(i.organization, u, i.role, i.PublicMetadata, now)
+	m := w.join(i.organization, u, i.role, metadata{i.PublicMetadata, i.PrivateMetadata}, now)
 	w.emit("organizationMembership.created", m.id, now, w.membershipBody(m))
-	return m.snapshot(), nil
+	return m, nil
 }
 
 // Revoke revokes an invitation and emits organizationInvitation.revoked. It refuses an unknown id
@@ -178,44 +195,62 @@ func (w *World) Invitation(invitationID string) (found Invitation, ok bool) {
 	return i.snapshot(w.now()), true
 }
 
-// invite must be called with w.mu held.
-func (w *World) invite(params NewInvitation) (*invitation, error) {
-	o, err := w.findOrganization(params.OrganizationID)
+// invite invites all addresses or, if one can't be, none. It must be called with w.mu held.
+func (w *World) invite(organizationID string, all ...NewInvitation) ([]*invitation, error) {
+	o, err := w.findOrganization(organizationID)
 	if err != nil {
 		return nil, err
 	}
+	now := w.now()
+	checked, taken := make([]*invitation, len(all)), make(map[string]bool, len(all))
+	for n, params := range all {
+		if checked[n], err = w.checkInvitation(o, params); err != nil {
+			return nil, err
+		}
+		if err := o.freeAddress(params.Email, now, taken); err != nil {
+			return nil, err
+		}
+		taken[strings.ToLower(params.Email)] = true
+	}
+	for n, i := range checked {
+		w.addInvitation(i, all[n].Lifetime, now)
+	}
+	return checked, nil
+}
+
+// checkInvitation returns what is known of an invitation before it is made, or refuses it.
+func (w *World) checkInvitation(o *organization, params NewInvitation) (*invitation, error) {
 	if err := w.checkManager(o, params.InviterID); err != nil {
 		return nil, err
 	}
-	if params.Role == "" {
-		params.Role = RoleMember
-	}
-	r, err := w.findRoleByKey(params.Role)
+	r, err := w.findRoleByKey(cmp.Or(params.Role, RoleMember))
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := checkMetadata(params.PublicMetadata)
+	kept, err := checkMetadata(params.PublicMetadata, params.PrivateMetadata)
 	if err != nil {
 		return nil, err
 	}
 	if err := params.validate(); err != nil {
 		return nil, err
 	}
-	now := w.now()
-	if err := o.freeAddress(params.Email, now); err != nil {
-		return nil, err
-	}
-	i := &invitation{entry: w.newEntry("orginv_", now), organization: o, role: r}
-	i.Invitation = Invitation{
-		ID: i.id, OrganizationID: o.id, InviterID: params.InviterID, Email: params.Email, Status: InvitationPending,
-		PublicMetadata: metadata, CreatedAt: now, UpdatedAt: now, ExpiresAt: w.expiry(params.Lifetime, now),
-	}
+	return &invitation{organization: o, role: r, Invitation: Invitation{
+		OrganizationID: o.id, InviterID: params.InviterID, Email: params.Email, Status: InvitationPending,
+		PublicMetadata: kept.public, PrivateMetadata: kept.private,
+	}}, nil
+}
+
+// addInvitation makes a checked invitation and emits it.
+func (w *World) addInvitation(i *invitation, lifetime time.Duration, now time.Time) {
+	o := i.organization
+	i.entry = w.newEntry("orginv_", now)
+	i.ID, i.CreatedAt, i.UpdatedAt, i.ExpiresAt = i.id, now, now, w.expiry(lifetime, now)
+	i.Ticket = newID(w.rng, "") + newID(w.rng, "")
 	i.URL = w.invitationURL(i)
 	w.invitations.insert(i)
 	o.invitations.insert(i)
 	o.pending[strings.ToLower(i.Email)] = i
 	w.emit("organizationInvitation.created", i.id, now, w.invitationEventBody(i))
-	return i, nil
 }
 
 // revoke must be called with w.mu held.
@@ -247,8 +282,8 @@ func (w *World) findPendingInvitation(invitationID string, now time.Time) (*invi
 	return i, nil
 }
 
-// freeAddress refuses an address that can't be invited now.
-func (o *organization) freeAddress(address string, now time.Time) error {
+// freeAddress refuses an address that can't be invited now, together with other addresses.
+func (o *organization) freeAddress(address string, now time.Time, together map[string]bool) error {
 	for _, m := range o.members.ordered {
 		if slices.ContainsFunc(m.user.Emails, func(e Identification) bool { return strings.EqualFold(e.Value, address) }) {
 			return refuseParam(ErrAlreadyMember, "email_address", "%s is a member of %s already", m.user.id, o.id)
@@ -257,7 +292,10 @@ func (o *organization) freeAddress(address string, now time.Time) error {
 	if i, invited := o.pending[strings.ToLower(address)]; invited && i.statusAt(now) == InvitationPending {
 		return refuseParam(ErrInvitationNotUnique, "email_address", "%s is pending for this address", i.id)
 	}
-	if o.MaxMembers > 0 && o.members.len()+o.pendingAt(now) >= o.MaxMembers {
+	if together[strings.ToLower(address)] {
+		return refuseParam(ErrInvitationNotUnique, "email_address", "this address is invited twice")
+	}
+	if o.MaxMembers > 0 && o.members.len()+o.pendingAt(now)+len(together) >= o.MaxMembers {
 		return refuse(ErrQuota, "%s allows %d members, pending invitations included", o.id, o.MaxMembers)
 	}
 	return nil
@@ -286,12 +324,10 @@ func (w *World) expiry(lifetime time.Duration, now time.Time) time.Time {
 	}
 }
 
-// invitationURL makes a link with a ticket. It does so also where bodies have none, so that an
-// accidental detail doesn't change later ids.
+// invitationURL is empty where bodies have no link.
 func (w *World) invitationURL(i *invitation) string {
-	url := ticketHost + newID(w.rng, "") + newID(w.rng, "")
 	if w.cfg.Legacy || i.InviterID == "" && accident(i.id+" url", 2) == 0 {
 		return ""
 	}
-	return url
+	return ticketHost + i.Ticket
 }

@@ -249,7 +249,7 @@ func TestInvitation_RefusedChangesNothing(t *testing.T) {
 		"unknown inviter":      {create(clerksim.NewInvitation{InviterID: "user_no"}), clerksim.ErrNotFound},
 		"unknown role":         {create(clerksim.NewInvitation{Role: "org:no"}), clerksim.ErrNotFound},
 		"invited by a member":  {create(clerksim.NewInvitation{InviterID: member.ID}), clerksim.ErrNotAdmin},
-		"no address":           {create(clerksim.NewInvitation{Email: "Guest <guest@callmine.test>"}), clerksim.ErrInvalid},
+		"no address":           {create(clerksim.NewInvitation{Email: "Guest <guest@callmine.test>"}), clerksim.ErrFormat},
 		"metadata no object":   {create(clerksim.NewInvitation{PublicMetadata: json.RawMessage(`1`)}), clerksim.ErrInvalid},
 		"negative life":        {create(clerksim.NewInvitation{Lifetime: -time.Hour}), clerksim.ErrInvalid},
 		"pending already":      {create(clerksim.NewInvitation{Email: "GUEST@callmine.test"}), clerksim.ErrInvitationNotUnique},

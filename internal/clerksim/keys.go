@@ -7,14 +7,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	mathrand "math/rand/v2"
+	"strings"
 	"sync"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
 // NewSigningKey makes an RSA key of 2048 bits for [Config.SigningKey] or [World.RotateKey]. It
-// takes about a tenth of a second. The key is random: it is the one thing that doesn't depend on a
-// seed.
+// takes about a tenth of a second. The key is random, unlike one of [SigningKeyFromSeed].
 func NewSigningKey() (*rsa.PrivateKey, error) {
 	key, err := rsa.GenerateKey(rand.Reader, minKeyBits)
 	if err != nil {
@@ -88,6 +88,17 @@ func (w *World) KeySet() (jose.JSONWebKeySet, error) {
 	return jose.JSONWebKeySet{Keys: append([]jose.JSONWebKey(nil), w.keys.published...)}, nil
 }
 
+// PublicKey returns the public key that verifies new tokens, as PEM: what SDKs call the JWT key. An
+// error means that the first key could not be made.
+func (w *World) PublicKey() (string, error) {
+	key, _, err := w.keys.current()
+	if err != nil {
+		return "", err
+	}
+	text, err := publicPEM(&key.PublicKey)
+	return strings.TrimSpace(string(text)), err
+}
+
 // RotateKey makes next the key that signs, or a new one if next is nil. With keepOld the old keys
 // stay published, so that their tokens are still valid; else the old keys are gone at once.
 func (w *World) RotateKey(next *rsa.PrivateKey, keepOld bool) error {
@@ -114,7 +125,7 @@ func (w *World) RotateKey(next *rsa.PrivateKey, keepOld bool) error {
 	return nil
 }
 
-// publicPEM is the public key in the form in which Clerk's dashboard shows it.
+// publicPEM is a public key in the form in which Clerk's dashboard shows it.
 func publicPEM(key *rsa.PublicKey) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {

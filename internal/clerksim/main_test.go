@@ -128,3 +128,10 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return recorder.Result(), nil
 }
+
+func marshal(t *testing.T, value any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(value)
+	require.NoError(t, err)
+	return raw
+}

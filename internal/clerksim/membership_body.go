@@ -39,7 +39,7 @@ func (w *World) membershipBody(m *membership) membershipBody {
 		Role:           w.wireRole(m.role.Key),
 		RoleName:       m.role.Name,
 		Permissions:    m.role.permissionKeys(),
-		PublicMetadata: m.publicMetadata,
+		PublicMetadata: m.metadata.public,
 		Organization:   w.nestedOrganizationBody(m.organization),
 		PublicUserData: publicUserDataBody{
 			UserID:          m.user.id,
@@ -53,8 +53,11 @@ func (w *World) membershipBody(m *membership) membershipBody {
 		CreatedAt: m.createdAt.UnixMilli(),
 		UpdatedAt: m.updatedAt.UnixMilli(),
 	}
-	if accident(m.id, 2) == 0 { // bodies of both ages were seen: newer ones have these
-		body.PrivateMetadata = json.RawMessage("{}")
+	newer := accident(m.id, 2) == 0 // bodies of both ages were seen
+	if newer || string(m.metadata.private) != "{}" {
+		body.PrivateMetadata = m.metadata.private
+	}
+	if newer {
 		body.PublicUserData.Banned = new(m.user.Banned)
 		body.PublicUserData.Deprovisioned = new(m.user.Deprovisioned)
 	}

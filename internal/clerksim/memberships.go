@@ -15,8 +15,9 @@ type Membership struct {
 	OrganizationID, UserID string
 	// Role is the key of the role, such as "org:admin".
 	Role string
-	// PublicMetadata is a JSON object: that of the user's invitation, else {}.
-	PublicMetadata json.RawMessage
+	// PublicMetadata and PrivateMetadata are JSON objects: at first those of the user's invitation,
+	// else {}.
+	PublicMetadata, PrivateMetadata json.RawMessage
 	// CreatedAt and UpdatedAt have a resolution of milliseconds. A role's new permissions don't
 	// touch them.
 	CreatedAt, UpdatedAt time.Time
@@ -25,19 +26,19 @@ type Membership struct {
 // membership is the row behind a [Membership].
 type membership struct {
 	entry
-	organization   *organization
-	user           *user
-	role           *role
-	publicMetadata json.RawMessage
-	createdAt      time.Time
-	updatedAt      time.Time
-	scim           bool // a directory manages it
+	organization *organization
+	user         *user
+	role         *role
+	metadata     metadata
+	createdAt    time.Time
+	updatedAt    time.Time
+	scim         bool // a directory manages it
 }
 
 func (m *membership) snapshot() Membership {
 	return Membership{
 		ID: m.id, OrganizationID: m.organization.id, UserID: m.user.id, Role: m.role.Key,
-		PublicMetadata: m.publicMetadata, CreatedAt: m.createdAt, UpdatedAt: m.updatedAt,
+		PublicMetadata: m.metadata.public, PrivateMetadata: m.metadata.private, CreatedAt: m.createdAt, UpdatedAt: m.updatedAt,
 	}
 }
 
@@ -48,7 +49,7 @@ func (m *membership) snapshot() Membership {
 func (w *World) AddMember(organizationID, userID, roleKey string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m, err := w.addMember(organizationID, userID, cmp.Or(roleKey, RoleMember), nil)
+	m, err := w.addMember(organizationID, userID, cmp.Or(roleKey, RoleMember), emptyMetadata())
 	if err != nil {
 		return Membership{}, err
 	}
@@ -56,7 +57,7 @@ func (w *World) AddMember(organizationID, userID, roleKey string) (Membership, e
 }
 
 // addMember must be called with w.mu held.
-func (w *World) addMember(organizationID, userID, roleKey string, metadata json.RawMessage) (*membership, error) {
+func (w *World) addMember(organizationID, userID, roleKey string, checked metadata) (*membership, error) {
 	o, err := w.findOrganization(organizationID)
 	if err != nil {
 		return nil, err
@@ -69,13 +70,10 @@ func (w *World) addMember(organizationID, userID, roleKey string, metadata json.
 	if err != nil {
 		return nil, err
 	}
-	if metadata, err = checkMetadata(metadata); err != nil {
-		return nil, err
-	}
 	if err := o.admit(u); err != nil {
 		return nil, err
 	}
-	m := w.join(o, u, r, metadata, w.now())
+	m := w.join(o, u, r, checked, w.now())
 	w.emit("organizationMembership.created", m.id, m.createdAt, w.membershipBody(m))
 	return m, nil
 }
@@ -85,6 +83,11 @@ func (o *organization) admit(u *user) error {
 	if _, joined := o.byUser[u.id]; joined {
 		return refuse(ErrAlreadyMember, "%s is a member of %s already", u.id, o.id)
 	}
+	return o.hasRoom()
+}
+
+// hasRoom refuses a member beyond the limit.
+func (o *organization) hasRoom() error {
 	if o.MaxMembers > 0 && o.members.len() >= o.MaxMembers {
 		return refuse(ErrQuota, "%s allows %d members", o.id, o.MaxMembers)
 	}
@@ -120,6 +123,12 @@ func (w *World) setRole(organizationID, userID, roleKey string) (*membership, er
 	m.role, m.updatedAt = r, w.now()
 	w.emit("organizationMembership.updated", m.id, m.updatedAt, w.membershipBody(m))
 	return m, nil
+}
+
+// setMetadata changes a membership's metadata and emits organizationMembership.updated.
+func (w *World) setMetadata(m *membership, checked metadata) {
+	m.metadata, m.updatedAt = checked, w.now()
+	w.emit("organizationMembership.updated", m.id, m.updatedAt, w.membershipBody(m))
 }
 
 // RemoveMember ends a membership and emits organizationMembership.deleted: the membership in full,
@@ -192,10 +201,9 @@ func (m *membership) isLastElevated() bool {
 }
 
 // join adds a checked membership and emits nothing.
-func (w *World) join(o *organization, u *user, r *role, metadata json.RawMessage, now time.Time) *membership {
+func (w *World) join(o *organization, u *user, r *role, checked metadata, now time.Time) *membership {
 	m := &membership{
-		entry: w.newEntry("orgmem_", now), organization: o, user: u, role: r, publicMetadata: metadata,
-		createdAt: now, updatedAt: now,
+		entry: w.newEntry("orgmem_", now), organization: o, user: u, role: r, metadata: checked, createdAt: now, updatedAt: now,
 	}
 	w.memberships.insert(m)
 	o.members.insert(m)

@@ -64,7 +64,7 @@ func (w *World) organizationBody(o *organization) organizationBody {
 		MaxMembers:         o.MaxMembers,
 		AdminDeleteEnabled: true,
 		PublicMetadata:     o.PublicMetadata,
-		PrivateMetadata:    json.RawMessage("{}"),
+		PrivateMetadata:    o.PrivateMetadata,
 		CreatedBy:          o.CreatedBy,
 		CreatedAt:          o.CreatedAt.UnixMilli(),
 		UpdatedAt:          o.UpdatedAt.UnixMilli(),

@@ -40,8 +40,8 @@ type Organization struct {
 	Members int
 	// Deleted is true only in a [Directory], which keeps deleted ones.
 	Deleted bool
-	// PublicMetadata is a JSON object.
-	PublicMetadata json.RawMessage
+	// PublicMetadata and PrivateMetadata are JSON objects.
+	PublicMetadata, PrivateMetadata json.RawMessage
 	// CreatedAt and UpdatedAt have a resolution of milliseconds.
 	CreatedAt, UpdatedAt time.Time
 }
@@ -59,8 +59,8 @@ type NewOrganization struct {
 	CreatedBy string
 	// MaxMembers is the most members it may have. Defaults to 0, unlimited.
 	MaxMembers int
-	// PublicMetadata is a JSON object. Defaults to {}.
-	PublicMetadata json.RawMessage
+	// PublicMetadata and PrivateMetadata are JSON objects. Each defaults to {}.
+	PublicMetadata, PrivateMetadata json.RawMessage
 }
 
 // OrganizationUpdate says what to change; nil leaves a field as it is.
@@ -73,8 +73,8 @@ type OrganizationUpdate struct {
 	SlugForm *SlugForm
 	// MaxMembers is the new limit; 0 is unlimited. Present members beyond it stay.
 	MaxMembers *int
-	// PublicMetadata replaces the whole object.
-	PublicMetadata json.RawMessage
+	// PublicMetadata and PrivateMetadata replace the whole object.
+	PublicMetadata, PrivateMetadata json.RawMessage
 }
 
 // organization is the row behind an [Organization].
@@ -110,10 +110,11 @@ func (w *World) CreateOrganization(params NewOrganization) (Organization, error)
 
 // createOrganization must be called with w.mu held.
 func (w *World) createOrganization(params NewOrganization) (*organization, error) {
-	metadata, err := checkMetadata(params.PublicMetadata)
+	checked, err := checkMetadata(params.PublicMetadata, params.PrivateMetadata)
 	if err != nil {
 		return nil, err
 	}
+	params.PublicMetadata, params.PrivateMetadata = checked.public, checked.private
 	var creator *user
 	if params.CreatedBy != "" {
 		if creator, err = w.findUser(params.CreatedBy); err != nil {
@@ -124,7 +125,6 @@ func (w *World) createOrganization(params NewOrganization) (*organization, error
 		return nil, err
 	}
 	now := w.now()
-	params.PublicMetadata = metadata
 	o := w.addOrganization(params, now)
 	w.emit("organization.created", o.id, now, w.organizationBody(o))
 	if creator != nil {
@@ -150,7 +150,8 @@ func (w *World) addOrganization(params NewOrganization, now time.Time) *organiza
 	}
 	o.Organization = Organization{
 		ID: o.id, Name: params.Name, Slug: params.Slug, SlugForm: params.SlugForm, CreatedBy: params.CreatedBy,
-		MaxMembers: params.MaxMembers, PublicMetadata: params.PublicMetadata, CreatedAt: now, UpdatedAt: now,
+		MaxMembers: params.MaxMembers, PublicMetadata: params.PublicMetadata, PrivateMetadata: params.PrivateMetadata,
+		CreatedAt: now, UpdatedAt: now,
 	}
 	w.organizations.insert(o)
 	w.moveSlug(o, "", o.Slug)
@@ -189,19 +190,25 @@ func (w *World) updateOrganization(organizationID string, update OrganizationUpd
 	if update.MaxMembers != nil {
 		changed.MaxMembers = *update.MaxMembers
 	}
-	if update.PublicMetadata != nil {
-		if changed.PublicMetadata, err = checkMetadata(update.PublicMetadata); err != nil {
-			return nil, err
-		}
+	if changed.PublicMetadata, err = replaceMetadata("public_metadata", changed.PublicMetadata, update.PublicMetadata); err != nil {
+		return nil, err
+	}
+	if changed.PrivateMetadata, err = replaceMetadata("private_metadata", changed.PrivateMetadata, update.PrivateMetadata); err != nil {
+		return nil, err
 	}
 	if err := w.freeSlug(changed.Slug, o); err != nil {
 		return nil, err
 	}
 	w.moveSlug(o, o.Slug, changed.Slug)
+	w.saveOrganization(o, changed)
+	return o, nil
+}
+
+// saveOrganization makes a checked change, whose slug has moved, and emits it.
+func (w *World) saveOrganization(o *organization, changed Organization) {
 	changed.UpdatedAt = w.now()
 	o.Organization = changed
 	w.emit("organization.updated", o.id, changed.UpdatedAt, w.organizationBody(o))
-	return o, nil
 }
 
 // DeleteOrganization removes an organization with its memberships, invitations and domains and

@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,20 +44,27 @@ func (p *permission) system() bool { return strings.HasPrefix(p.Key, sysPrefix) 
 func (w *World) CreatePermission(key, name string) (Permission, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	p, err := w.createPermission(key, cmp.Or(name, key), "")
+	if err != nil {
+		return Permission{}, err
+	}
+	return p.Permission, nil
+}
+
+// createPermission must be called with w.mu held. The description defaults to the name.
+func (w *World) createPermission(key, name, description string) (*permission, error) {
 	valid, err := regexp.MatchString(permissionKeyPattern, key)
 	if err != nil || !valid || strings.HasPrefix(key, sysPrefix) {
-		return Permission{}, refuseParam(ErrInvalid, "key", "a permission's key must match %s and not begin with %s",
+		return nil, refuseParam(ErrInvalid, "key", "a permission's key must match %s and not begin with %s",
 			permissionKeyPattern, sysPrefix)
 	}
 	if _, err := w.findPermissions([]string{key}); err == nil {
-		return Permission{}, refuseParam(ErrDuplicate, "key", "the key %q is taken", key)
-	}
-	if name == "" {
-		name = key
+		return nil, refuseParam(ErrDuplicate, "key", "the key %q is taken", key)
 	}
 	p := w.addPermission(key, name)
+	p.Description = cmp.Or(description, p.Description)
 	w.emit("permission.created", p.id, p.CreatedAt, permissionBodyOf(p))
-	return p.Permission, nil
+	return p, nil
 }
 
 // DeletePermission removes a custom permission and emits permission.deleted. It refuses an unknown
@@ -65,17 +73,33 @@ func (w *World) CreatePermission(key, name string) (Permission, error) {
 func (w *World) DeletePermission(permissionID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p, ok := w.permissions.find(permissionID)
-	if !ok {
-		return refuse(ErrNotFound, "no permission %s", permissionID)
+	_, err := w.deletePermission(permissionID)
+	return err
+}
+
+// deletePermission returns Clerk's answer, which is also the event's data. It must be called with
+// w.mu held.
+func (w *World) deletePermission(permissionID string) (deletedBody, error) {
+	p, err := w.findPermission(permissionID)
+	if err != nil {
+		return deletedBody{}, err
 	}
 	inUse := slices.ContainsFunc(w.roles.ordered, func(r *role) bool { return slices.Contains(r.permissions, p) })
 	if inUse || p.system() {
-		return refuse(ErrPermissionInUse, "%s is part of a role, or Clerk's own", p.Key)
+		return deletedBody{}, refuse(ErrPermissionInUse, "%s is part of a role, or Clerk's own", p.Key)
 	}
 	w.permissions.remove(p)
-	w.emit("permission.deleted", p.id, w.now(), deletedBody{Object: "permission", ID: p.id, Deleted: true})
-	return nil
+	deleted := deletedBody{Object: "permission", ID: p.id, Deleted: true}
+	w.emit("permission.deleted", p.id, w.now(), deleted)
+	return deleted, nil
+}
+
+func (w *World) findPermission(permissionID string) (*permission, error) {
+	p, ok := w.permissions.find(permissionID)
+	if !ok {
+		return nil, refuse(ErrNotFound, "no permission %s", permissionID)
+	}
+	return p, nil
 }
 
 // addSystemRoles makes the roles and permissions of every new instance.

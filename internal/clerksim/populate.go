@@ -16,12 +16,12 @@ func (w *World) Populate(organizations, members int) {
 	}
 	made := make([]*organization, organizations)
 	for i := range made {
-		made[i] = w.addOrganization(NewOrganization{PublicMetadata: emptyMetadata()}, tick())
+		made[i] = w.addOrganization(NewOrganization{PublicMetadata: emptyObject(), PrivateMetadata: emptyObject()}, tick())
 	}
 	admin, member := w.roleByKey(RoleAdmin), w.roleByKey(RoleMember)
 	for i := range members {
 		now := tick()
-		u := w.addUser(NewUser{PublicMetadata: emptyMetadata()}, now)
+		u := w.addUser(NewUser{}, emptyUserMetadata(), now)
 		if organizations == 0 {
 			continue
 		}

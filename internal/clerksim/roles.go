@@ -52,6 +52,10 @@ type RoleUpdate struct {
 	Key *string
 	// Name is the new name.
 	Name *string
+	// Description becomes null if it points to an empty string.
+	Description *string
+	// Permissions are the keys that replace the present ones, unless nil.
+	Permissions []string
 }
 
 // role is the row behind a [Role].
@@ -86,12 +90,21 @@ func (r *role) elevated() bool {
 func (w *World) CreateRole(params NewRole) (Role, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.freeRoleKey(params.Key, nil); err != nil {
+	r, err := w.createRole(params)
+	if err != nil {
 		return Role{}, err
+	}
+	return r.snapshot(), nil
+}
+
+// createRole must be called with w.mu held.
+func (w *World) createRole(params NewRole) (*role, error) {
+	if err := w.freeRoleKey(params.Key, nil); err != nil {
+		return nil, err
 	}
 	permissions, err := w.findPermissions(params.Permissions)
 	if err != nil {
-		return Role{}, err
+		return nil, err
 	}
 	if params.Name == "" {
 		params.Name = params.Key
@@ -99,14 +112,30 @@ func (w *World) CreateRole(params NewRole) (Role, error) {
 	r := w.addRole(params.Key, params.Name, permissions)
 	r.Description = nullable(params.Description)
 	w.emit("role.created", r.id, r.CreatedAt, roleBodyOf(r, w.wireRole(r.Key)))
+	return r, nil
+}
+
+// UpdateRole changes key, name, description or permissions and emits role.updated, but nothing for
+// the role's memberships: their updated_at stays. It refuses an unknown id or
+// permission (ErrNotFound), a malformed key and another key for a default role (ErrInvalid), and a
+// key that is taken (ErrDuplicate).
+func (w *World) UpdateRole(roleID string, update RoleUpdate) (Role, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, err := w.updateRole(roleID, update)
+	if err != nil {
+		return Role{}, err
+	}
 	return r.snapshot(), nil
 }
 
-// UpdateRole changes key or name and emits role.updated, but nothing for the role's memberships. It
-// refuses an unknown id (ErrNotFound), a malformed key and to rename a default role (ErrInvalid),
-// and a key that is taken (ErrDuplicate).
-func (w *World) UpdateRole(roleID string, update RoleUpdate) (Role, error) {
+// updateRole must be called with w.mu held.
+func (w *World) updateRole(roleID string, update RoleUpdate) (*role, error) {
 	return w.changeRole(roleID, func(r *role) error {
+		permissions, err := w.findPermissions(update.Permissions)
+		if err != nil {
+			return err
+		}
 		if update.Key != nil && *update.Key != r.Key {
 			if isDefaultRole(r.Key) {
 				return refuseParam(ErrInvalid, "key", "%s is a default role of the simulator", r.Key)
@@ -119,22 +148,17 @@ func (w *World) UpdateRole(roleID string, update RoleUpdate) (Role, error) {
 		if update.Name != nil {
 			r.Name = *update.Name
 		}
+		r.Description = changedText(r.Description, update.Description)
+		if update.Permissions != nil {
+			r.permissions = permissions
+		}
 		return nil
 	})
 }
 
-// SetRolePermissions replaces a role's permissions and emits role.updated, but nothing for the
-// role's memberships: their updated_at stays and their permissions change. It refuses an unknown id
-// and an unknown permission (ErrNotFound).
+// SetRolePermissions is [World.UpdateRole] of the permissions alone.
 func (w *World) SetRolePermissions(roleID string, permissionKeys ...string) (Role, error) {
-	return w.changeRole(roleID, func(r *role) error {
-		permissions, err := w.findPermissions(permissionKeys)
-		if err != nil {
-			return err
-		}
-		r.permissions = permissions
-		return nil
-	})
+	return w.UpdateRole(roleID, RoleUpdate{Permissions: append([]string{}, permissionKeys...)})
 }
 
 // DeleteRole removes a role and emits role.deleted. It refuses an unknown id (ErrNotFound), and a
@@ -142,9 +166,16 @@ func (w *World) SetRolePermissions(roleID string, permissionKeys ...string) (Rol
 func (w *World) DeleteRole(roleID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r, ok := w.roles.find(roleID)
-	if !ok {
-		return refuse(ErrNotFound, "no role %s", roleID)
+	_, err := w.deleteRole(roleID)
+	return err
+}
+
+// deleteRole returns Clerk's answer, which is also the event's data. It must be called with w.mu
+// held.
+func (w *World) deleteRole(roleID string) (deletedBody, error) {
+	r, err := w.findRole(roleID)
+	if err != nil {
+		return deletedBody{}, err
 	}
 	now := w.now()
 	inUse := slices.ContainsFunc(w.memberships.ordered, func(m *membership) bool { return m.role == r }) ||
@@ -152,11 +183,12 @@ func (w *World) DeleteRole(roleID string) error {
 			return i.role == r && i.statusAt(now) == InvitationPending
 		})
 	if inUse || isDefaultRole(r.Key) {
-		return refuse(ErrRoleInUse, "%s is given to members, or promised to invited people", r.Key)
+		return deletedBody{}, refuse(ErrRoleInUse, "%s is given to members, or promised to invited people", r.Key)
 	}
 	w.roles.remove(r)
-	w.emit("role.deleted", r.id, now, deletedBody{Object: "role", ID: r.id, Deleted: true})
-	return nil
+	deleted := deletedBody{Object: "role", ID: r.id, Deleted: true}
+	w.emit("role.deleted", r.id, now, deleted)
+	return deleted, nil
 }
 
 // Role returns the role with a key; ok is false if there is none.
@@ -170,19 +202,26 @@ func (w *World) Role(key string) (found Role, ok bool) {
 	return r.snapshot(), true
 }
 
-func (w *World) changeRole(roleID string, change func(*role) error) (Role, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r, ok := w.roles.find(roleID)
-	if !ok {
-		return Role{}, refuse(ErrNotFound, "no role %s", roleID)
+// changeRole must be called with w.mu held.
+func (w *World) changeRole(roleID string, change func(*role) error) (*role, error) {
+	r, err := w.findRole(roleID)
+	if err != nil {
+		return nil, err
 	}
 	if err := change(r); err != nil {
-		return Role{}, err
+		return nil, err
 	}
 	r.UpdatedAt = w.now()
 	w.emit("role.updated", r.id, r.UpdatedAt, roleBodyOf(r, w.wireRole(r.Key)))
-	return r.snapshot(), nil
+	return r, nil
+}
+
+func (w *World) findRole(roleID string) (*role, error) {
+	r, ok := w.roles.find(roleID)
+	if !ok {
+		return nil, refuse(ErrNotFound, "no role %s", roleID)
+	}
+	return r, nil
 }
 
 func (w *World) addRole(key, name string, permissions []*permission) *role {

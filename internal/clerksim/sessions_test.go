@@ -134,3 +134,45 @@ func TestAPI_Sessions(t *testing.T) {
 		require.Equal(t, want, status, path)
 	}
 }
+
+func TestAPI_PagesSessions(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, clerksim.Config{})
+	_, admin, _ := team(t, w)
+	for range 3 {
+		signIn(t, w, clerksim.NewSession{UserID: admin.ID})
+	}
+	found := callList(t, w, "/v1/sessions", url.Values{"user_id": {admin.ID}, "paginated": {"true"}, "limit": {"2"}})
+	require.Equal(t, []int{2, 3}, []int{len(found.Data), found.TotalCount})
+	var bare []object
+	require.NoError(t, json.Unmarshal(callAPI(t, w, "/v1/sessions", url.Values{"user_id": {admin.ID}, "paginated": {"false"}}), &bare))
+	require.Len(t, bare, 3)
+}
+
+func TestAPI_MakesTokensOfSessions(t *testing.T) {
+	t.Parallel()
+	w, c := newSigningWorld(t)
+	o, admin, _ := team(t, w)
+	s := signIn(t, w, clerksim.NewSession{UserID: admin.ID, OrganizationID: o.ID})
+	path := "/v1/sessions/" + s.ID + "/tokens"
+	status, made := send(t, w, http.MethodPost, path, "")
+	require.Equal(t, http.StatusOK, status, "%v", made)
+	require.Equal(t, "token", made["object"])
+	claims := requireClaims(t, w, made["jwt"].(string))
+	require.Equal(t, []any{s.ID, admin.ID, o.ID}, []any{claims["sid"], claims["sub"], claims.at(t, "o")["id"]})
+	require.NotContains(t, claims, "azp", "no browser asked for it")
+	require.InDelta(t, float64(c.Now().Unix()+60), claims["exp"], 0)
+	_, longer := send(t, w, http.MethodPost, path, `{"expires_in_seconds":600}`)
+	require.InDelta(t, float64(c.Now().Unix()+600), requireClaims(t, w, longer["jwt"].(string))["exp"], 0)
+
+	for _, seconds := range []string{"29", "315360001", `"60"`} {
+		status, code, _ := refusal(t, w, http.MethodPost, path, `{"expires_in_seconds":`+seconds+`}`)
+		require.Equal(t, []any{http.StatusUnprocessableEntity, string(clerksim.ErrInvalid)}, []any{status, code}, seconds)
+	}
+	_, err := w.RevokeSession(s.ID)
+	require.NoError(t, err)
+	for _, wrong := range []string{path, path + "/supabase", "/v1/sessions/sess_no/tokens"} {
+		status, code, _ := refusal(t, w, http.MethodPost, wrong, "")
+		require.Equal(t, []any{http.StatusNotFound, string(clerksim.ErrNotFound)}, []any{status, code}, wrong)
+	}
+}

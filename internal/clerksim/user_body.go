@@ -11,6 +11,7 @@ type userBody struct {
 	LastName                 *string            `json:"last_name"`
 	Username                 *string            `json:"username"`
 	Locale                   *string            `json:"locale"`
+	Timezone                 *string            `json:"timezone"`
 	ImageURL                 string             `json:"image_url"`
 	ProfileImageURL          string             `json:"profile_image_url"` // legacy
 	HasImage                 bool               `json:"has_image"`
@@ -28,6 +29,7 @@ type userBody struct {
 	PrivateMetadata          json.RawMessage    `json:"private_metadata"`
 	UnsafeMetadata           json.RawMessage    `json:"unsafe_metadata"`
 	PasswordEnabled          bool               `json:"password_enabled"`
+	PasswordLastUpdatedAt    *int64             `json:"password_last_updated_at"`
 	TwoFactorEnabled         bool               `json:"two_factor_enabled"`
 	TOTPEnabled              bool               `json:"totp_enabled"`
 	BackupCodeEnabled        bool               `json:"backup_code_enabled"`
@@ -35,6 +37,7 @@ type userBody struct {
 	MFADisabledAt            *int64             `json:"mfa_disabled_at"`
 	DeleteSelfEnabled        bool               `json:"delete_self_enabled"`
 	CreateOrganizations      bool               `json:"create_organization_enabled"`
+	CreateOrganizationsLimit *int64             `json:"create_organizations_limit"`
 	Banned                   bool               `json:"banned"`
 	Locked                   bool               `json:"locked"`
 	LockoutExpiresInSeconds  *int64             `json:"lockout_expires_in_seconds"`
@@ -93,6 +96,7 @@ func (w *World) userBody(u *user) userBody {
 	body := userBody{
 		Object:                   "user",
 		ID:                       u.id,
+		ExternalID:               u.ExternalID,
 		FirstName:                u.FirstName,
 		LastName:                 u.LastName,
 		Username:                 u.Username,
@@ -108,8 +112,8 @@ func (w *World) userBody(u *user) userBody {
 		SAMLAccounts:             []struct{}{},
 		EnterpriseAccounts:       []struct{}{},
 		PublicMetadata:           u.PublicMetadata,
-		PrivateMetadata:          json.RawMessage("{}"),
-		UnsafeMetadata:           json.RawMessage("{}"),
+		PrivateMetadata:          u.PrivateMetadata,
+		UnsafeMetadata:           u.UnsafeMetadata,
 		DeleteSelfEnabled:        true,
 		CreateOrganizations:      true,
 		Banned:                   u.Banned,
@@ -117,6 +121,9 @@ func (w *World) userBody(u *user) userBody {
 		LastActiveAt:             new(u.CreatedAt.UnixMilli()),
 		CreatedAt:                u.CreatedAt.UnixMilli(),
 		UpdatedAt:                u.UpdatedAt.UnixMilli(),
+	}
+	if u.password != nil {
+		body.PasswordEnabled, body.PasswordLastUpdatedAt = true, new(u.password.changedAt.UnixMilli())
 	}
 	for i, email := range u.Emails {
 		body.EmailAddresses[i] = emailAddressBody{

@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,8 +12,9 @@ import (
 type User struct {
 	// ID is "user_" and 27 characters.
 	ID string
-	// FirstName, LastName and Username are nil where Clerk says null.
-	FirstName, LastName, Username *string
+	// FirstName, LastName, Username and ExternalID are nil where Clerk says null. The last is the
+	// user's id in another system.
+	FirstName, LastName, Username, ExternalID *string
 	// Emails are the user's addresses, oldest first. There may be none, and any of them may be the
 	// primary one.
 	Emails []Identification
@@ -29,8 +31,9 @@ type User struct {
 	Directory bool
 	// Deleted is true only in a [Directory], which keeps deleted users.
 	Deleted bool
-	// PublicMetadata is a JSON object.
-	PublicMetadata json.RawMessage
+	// PublicMetadata, PrivateMetadata and UnsafeMetadata are JSON objects. Browsers may write the
+	// last.
+	PublicMetadata, PrivateMetadata, UnsafeMetadata json.RawMessage
 	// CreatedAt and UpdatedAt have a resolution of milliseconds.
 	CreatedAt, UpdatedAt time.Time
 }
@@ -58,18 +61,28 @@ type NewUser struct {
 	Username string
 	// Directory says that a directory (SCIM) provisions the user.
 	Directory bool
-	// PublicMetadata is a JSON object. Defaults to {}.
-	PublicMetadata json.RawMessage
+	// ExternalID is null if empty.
+	ExternalID string
+	// PublicMetadata, PrivateMetadata and UnsafeMetadata are JSON objects. Each defaults to {}.
+	PublicMetadata, PrivateMetadata, UnsafeMetadata json.RawMessage
+
+	password *password
+	asGiven  bool // nothing is invented
 }
 
 // UserUpdate says what to change; nil leaves a field as it is.
 type UserUpdate struct {
-	// FirstName and LastName become null if they point to an empty string.
-	FirstName, LastName *string
+	// FirstName, LastName, Username and ExternalID become null if they point to an empty string.
+	FirstName, LastName, Username, ExternalID *string
 	// Email becomes the primary address. A new one is added behind the old ones, which stay.
 	Email *string
-	// PublicMetadata replaces the whole object.
-	PublicMetadata json.RawMessage
+	// PrimaryEmailID and PrimaryPhoneID make one of the user's addresses or numbers the primary one.
+	PrimaryEmailID, PrimaryPhoneID *string
+	// PublicMetadata, PrivateMetadata and UnsafeMetadata replace the whole object.
+	PublicMetadata, PrivateMetadata, UnsafeMetadata json.RawMessage
+
+	password *password
+	signOut  bool // ends all sessions
 }
 
 // user is the row behind a [User]. Its slices are replaced, never written to: copies may share
@@ -78,6 +91,7 @@ type user struct {
 	entry
 	User
 	memberships table[*membership]
+	password    *password // nil without one; replaced, never written to
 }
 
 // withInvention invents names and an address for a user without any.
@@ -111,9 +125,14 @@ func (w *World) CreateUser(params NewUser) (User, error) {
 	return u.clone(), nil
 }
 
+// metadata returns the user's metadata, or refuses it.
+func (p NewUser) metadata() (userMetadata, error) {
+	return emptyUserMetadata().combine(replaceMetadata, p.PublicMetadata, p.PrivateMetadata, p.UnsafeMetadata)
+}
+
 // createUser must be called with w.mu held.
 func (w *World) createUser(params NewUser) (*user, error) {
-	metadata, err := checkMetadata(params.PublicMetadata)
+	kept, err := params.metadata()
 	if err != nil {
 		return nil, err
 	}
@@ -121,26 +140,30 @@ func (w *World) createUser(params NewUser) (*user, error) {
 		return nil, refuseParam(ErrInvalid, "primary_email_address_id", "address %d does not exist", params.Primary)
 	}
 	now := w.now()
-	params.PublicMetadata = metadata
-	u := w.addUser(params, now)
+	u := w.addUser(params, kept, now)
 	w.emit("user.created", u.id, now, w.userBody(u))
 	return u, nil
 }
 
 // addUser adds a checked user and emits nothing.
-func (w *World) addUser(params NewUser, now time.Time) *user {
+func (w *World) addUser(params NewUser, kept userMetadata, now time.Time) *user {
 	w.usersMade++
-	params = params.withInvention(w.usersMade)
-	u := &user{entry: w.newEntry("user_", now), memberships: newTable[*membership]()}
+	if !params.asGiven {
+		params = params.withInvention(w.usersMade)
+	}
+	u := &user{entry: w.newEntry("user_", now), memberships: newTable[*membership](), password: params.password.setAt(now)}
 	u.User = User{
-		ID:             u.id,
-		FirstName:      nullable(params.FirstName),
-		LastName:       nullable(params.LastName),
-		Username:       nullable(params.Username),
-		Directory:      params.Directory,
-		PublicMetadata: params.PublicMetadata,
-		CreatedAt:      now,
-		UpdatedAt:      now,
+		ID:              u.id,
+		FirstName:       nullable(params.FirstName),
+		LastName:        nullable(params.LastName),
+		Username:        nullable(params.Username),
+		ExternalID:      nullable(params.ExternalID),
+		Directory:       params.Directory,
+		PublicMetadata:  kept.public,
+		PrivateMetadata: kept.private,
+		UnsafeMetadata:  kept.unsafe,
+		CreatedAt:       now,
+		UpdatedAt:       now,
 	}
 	for i, address := range params.Emails {
 		email := w.newIdentification(address, now)
@@ -157,33 +180,60 @@ func (w *World) addUser(params NewUser, now time.Time) *user {
 	return u
 }
 
-// UpdateUser changes names, address or metadata and emits user.updated. It refuses an unknown user
-// (ErrNotFound) and an empty address or invalid metadata (ErrInvalid).
+// UpdateUser changes names, ids, addresses or metadata and emits user.updated. It refuses an
+// unknown user (ErrNotFound), an empty address, an address or number that the user doesn't have,
+// and invalid metadata (ErrInvalid).
 func (w *World) UpdateUser(userID string, update UserUpdate) (User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return copyOf(w.changeUser(userID, func(u *user, now time.Time) error {
-		if update.Email != nil && *update.Email == "" {
-			return refuseParam(ErrInvalid, "email_address", "an address can't be empty")
+	return copyOf(w.updateUser(userID, update))
+}
+
+// updateUser must be called with w.mu held.
+func (w *World) updateUser(userID string, update UserUpdate) (*user, error) {
+	return w.changeUser(userID, func(u *user, now time.Time) error {
+		kept, err := update.checked(u)
+		if err != nil {
+			return err
 		}
-		if update.PublicMetadata != nil {
-			metadata, err := checkMetadata(update.PublicMetadata)
-			if err != nil {
-				return err
-			}
-			u.PublicMetadata = metadata
-		}
-		if update.FirstName != nil {
-			u.FirstName = nullable(*update.FirstName)
-		}
-		if update.LastName != nil {
-			u.LastName = nullable(*update.LastName)
-		}
+		u.PublicMetadata, u.PrivateMetadata, u.UnsafeMetadata = kept.public, kept.private, kept.unsafe
+		u.FirstName, u.LastName = changedText(u.FirstName, update.FirstName), changedText(u.LastName, update.LastName)
+		u.Username, u.ExternalID = changedText(u.Username, update.Username), changedText(u.ExternalID, update.ExternalID)
 		if update.Email != nil {
 			u.PrimaryEmailID = w.haveEmail(u, *update.Email, now)
 		}
+		u.PrimaryEmailID = *cmp.Or(update.PrimaryEmailID, &u.PrimaryEmailID)
+		u.PrimaryPhoneID = *cmp.Or(update.PrimaryPhoneID, &u.PrimaryPhoneID)
+		if update.password != nil {
+			u.password = update.password.setAt(now)
+		}
+		if update.signOut {
+			w.dropSessions(u, now)
+		}
 		return nil
-	}))
+	})
+}
+
+// changedText is a field's value after an update: as it was, null for the empty string, or new.
+func changedText(old, update *string) *string {
+	if update == nil {
+		return old
+	}
+	return nullable(*update)
+}
+
+// checked refuses an update that the user can't have, and returns the user's metadata after it.
+func (p UserUpdate) checked(u *user) (userMetadata, error) {
+	if p.Email != nil && *p.Email == "" {
+		return userMetadata{}, refuseParam(ErrInvalid, "email_address", "an address can't be empty")
+	}
+	if id := p.PrimaryEmailID; id != nil && valueOf(u.Emails, *id) == nil {
+		return userMetadata{}, refuseParam(ErrInvalid, "primary_email_address_id", "%s has no address %s", u.id, *id)
+	}
+	if id := p.PrimaryPhoneID; id != nil && valueOf(u.Phones, *id) == nil {
+		return userMetadata{}, refuseParam(ErrInvalid, "primary_phone_number_id", "%s has no number %s", u.id, *id)
+	}
+	return u.metadata().combine(replaceMetadata, p.PublicMetadata, p.PrivateMetadata, p.UnsafeMetadata)
 }
 
 // BanUser bans a user and emits user.updated. Memberships stay. It refuses an unknown user

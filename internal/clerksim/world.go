@@ -1,8 +1,10 @@
 package clerksim
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,6 +94,17 @@ func (w *World) InstanceID() string { return w.cfg.InstanceID }
 
 // SecretKey returns the bearer token that the Backend API demands.
 func (w *World) SecretKey() string { return w.cfg.SecretKey }
+
+// PublishableKey returns the key that names the instance to browsers: the issuer's host in base64,
+// as Clerk's own libraries read it.
+func (w *World) PublishableKey() string {
+	prefix := "pk_test_"
+	if w.cfg.EnvironmentType == "production" {
+		prefix = "pk_live_"
+	}
+	_, host, _ := strings.Cut(w.cfg.Issuer, "://")
+	return prefix + base64.StdEncoding.EncodeToString([]byte(host+"$"))
+}
 
 // Issuer returns the iss that session tokens carry.
 func (w *World) Issuer() string { return w.cfg.Issuer }

@@ -1,6 +1,7 @@
 package clerksim_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"sync"
 	"testing"
@@ -172,4 +173,13 @@ func TestConfig_NamesEachInvalidField(t *testing.T) {
 	_, err := clerksim.New(clerksim.Config{EnvironmentType: "staging", Issuer: "clerk"})
 	require.ErrorContains(t, err, "EnvironmentType")
 	require.ErrorContains(t, err, "Issuer")
+}
+
+// TestWorld_PublishableKeyNamesTheIssuer, in the form that Clerk's libraries read.
+func TestWorld_PublishableKeyNamesTheIssuer(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, clerksim.Config{})
+	require.Equal(t, "pk_test_"+base64.StdEncoding.EncodeToString([]byte("clerk.callmine.test$")), w.PublishableKey())
+	live, _ := newWorld(t, clerksim.Config{EnvironmentType: "production", Issuer: "http://127.0.0.1:8081"})
+	require.Equal(t, "pk_live_"+base64.StdEncoding.EncodeToString([]byte("127.0.0.1:8081$")), live.PublishableKey())
 }

@@ -64,6 +64,9 @@ func choosePlace(ctx context.Context, cfg *Config, acct account) (place, error) 
 	}
 	p := place{dir: dir}
 	if !acct.canEnter(ctx, parent) {
+		if err := ctx.Err(); err != nil { // it wasn't found out
+			return place{}, err
+		}
 		// Named after the folder asked for, so that the next start finds the same data again.
 		p.dir = filepath.Join(rootDataDir, filepath.Base(dir)+"-"+shortDigest(dir))
 		p.note = fmt.Sprintf("instead of %s, which %s can't enter", dir, acct.name)

@@ -55,9 +55,10 @@ func (n Needs) settings() []setting {
 		{"idle_in_transaction_session_timeout", inMillis(idleInTransaction)},
 		{"idle_session_timeout", "'0'"},
 		{"synchronous_commit", n.commits()},
+		{"jit", "'off'"}, // compiling a list of the console took seconds, and running it milliseconds
 	}
 	if n.ByKey {
-		all = append(all, setting{"plan_cache_mode", "'force_generic_plan'"}, setting{"enable_seqscan", "'off'"}, setting{"jit", "'off'"})
+		all = append(all, setting{"plan_cache_mode", "'force_generic_plan'"}, setting{"enable_seqscan", "'off'"})
 	}
 	if n.ReadOnly {
 		all = append(all, setting{"default_transaction_read_only", "'on'"})

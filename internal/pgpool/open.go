@@ -36,6 +36,8 @@ type Config struct {
 	// OnInfo gets what statements tell with RAISE INFO, such as the progress of a migration.
 	// Defaults to nothing.
 	OnInfo func(message string)
+	// Tracer is told of each query. Defaults to none, which costs nothing.
+	Tracer pgx.QueryTracer
 }
 
 func (c Config) withDefaults() Config {
@@ -116,6 +118,7 @@ func boundConnect(cfg *pgconn.Config) {
 // install makes a connection's configuration prepare and check its sessions.
 func (c Config) install(cfg *pgx.ConnConfig) *sessions {
 	s := &sessions{Config: c, parameters: takeParameters(cfg.RuntimeParams)}
+	cfg.Tracer = c.Tracer
 	cfg.RuntimeParams["application_name"] = c.Name
 	cfg.RuntimeParams["client_encoding"] = utf8
 	boundConnect(&cfg.Config)

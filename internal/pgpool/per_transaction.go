@@ -18,6 +18,8 @@ type DB interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	// Snapshot runs read in a read-only transaction in which all statements see one moment.
+	Snapshot(ctx context.Context, read func(tx pgx.Tx) error) error
 	// Acquired counts how often a connection was handed out: it grows as long as Postgres answers.
 	Acquired() int64
 	Close()
@@ -69,6 +71,12 @@ func (p *PerTransaction) Close() { p.pool.Close() }
 // Acquired counts how often a connection was handed out.
 func (p *PerTransaction) Acquired() int64 { return p.pool.Stat().AcquireCount() }
 
+// Stat returns the pool's statistics.
+func (p *PerTransaction) Stat() *pgxpool.Stat { return p.pool.Stat() }
+
+// beginSnapshot is the statement that begins the transaction of a snapshot.
+const beginSnapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
 // begin is the statement that begins a transaction.
 func (p *PerTransaction) begin() string {
 	if p.sessions.Needs.ReadOnly {
@@ -103,6 +111,13 @@ func (p *PerTransaction) Begin(ctx context.Context) (tx pgx.Tx, err error) {
 		return err
 	})
 	return tx, err
+}
+
+// Snapshot implements [DB].
+func (p *PerTransaction) Snapshot(ctx context.Context, read func(tx pgx.Tx) error) error {
+	return p.again(ctx, func() error {
+		return pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{BeginQuery: beginSnapshot + "; " + p.assure()}, read)
+	})
 }
 
 // Exec runs a statement.

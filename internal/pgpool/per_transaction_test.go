@@ -43,6 +43,41 @@ func TestPerTransaction_TransactionsHaveWhatTheyNeed(t *testing.T) {
 		require.Equal(t, "read committed|on|0|on|UTF8|pg_catalog, pg_temp", got)
 		require.NoError(t, pgx.BeginFunc(t.Context(), writes, func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), settings).Scan(&got) }))
 		require.Equal(t, "read committed|on|1s|off|UTF8|pg_catalog, pg_temp", got)
+		require.NoError(t, reads.Snapshot(t.Context(), func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), settings).Scan(&got) }))
+		require.Equal(t, "repeatable read|on|0|on|UTF8|pg_catalog, pg_temp", got)
+	}
+}
+
+// TestSnapshot_SeesOneMoment: through a pooler, and without one.
+func TestSnapshot_SeesOneMoment(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	direct := c.Migrated("rolecall")
+	pool, err := Open(t.Context(), Config{URL: direct, Needs: Needs{Write: true}, MaxConns: 3})
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	through := openPerTransaction(t, Config{URL: pgtest.PgBouncer(t, direct, pgtest.TransactionPooling), Needs: Needs{Write: true}, MaxConns: 3})
+	for _, db := range []DB{Pool{pool}, through} {
+		_, err := pool.Exec(t.Context(), "DELETE FROM rolecall.grants")
+		require.NoError(t, err)
+		require.NoError(t, db.Snapshot(t.Context(), func(tx pgx.Tx) error {
+			for range 2 {
+				var n int
+				if err := tx.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.grants").Scan(&n); err != nil {
+					return err
+				}
+				require.Zero(t, n)
+				if _, err := pool.Exec(t.Context(), "INSERT INTO rolecall.grants VALUES ('org:a', 'p') ON CONFLICT DO NOTHING"); err != nil {
+					return err
+				}
+			}
+			var readOnly string
+			if err := tx.QueryRow(t.Context(), "SHOW transaction_read_only").Scan(&readOnly); err != nil {
+				return err
+			}
+			require.Equal(t, "on", readOnly)
+			return nil
+		}))
 	}
 }
 

@@ -88,6 +88,11 @@ func (p Pool) Begin(ctx context.Context) (tx pgx.Tx, err error) {
 	return tx, err
 }
 
+// Snapshot implements [DB].
+func (p Pool) Snapshot(ctx context.Context, read func(tx pgx.Tx) error) error {
+	return patiently(ctx, func() error { return pgx.BeginTxFunc(ctx, p.Pool, pgx.TxOptions{BeginQuery: beginSnapshot}, read) })
+}
+
 // Exec implements the interface that package store works on.
 func (p Pool) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
 	err = patiently(ctx, func() error { tag, err = p.Pool.Exec(ctx, sql, args...); return err })

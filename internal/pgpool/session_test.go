@@ -39,7 +39,7 @@ func hostile(t *testing.T, c *pgtest.Cluster, database string) {
 	t.Helper()
 	for _, s := range []string{
 		"default_transaction_isolation = 'serializable'", "synchronous_commit = off", "search_path = app, pg_catalog", "client_encoding = 'LATIN1'",
-		"statement_timeout = '100ms'", "idle_in_transaction_session_timeout = '100ms'", "idle_session_timeout = '50ms'", "lock_timeout = '1ms'",
+		"statement_timeout = '1s'", "idle_in_transaction_session_timeout = '100ms'", "idle_session_timeout = '50ms'", "lock_timeout = '1ms'",
 		"standard_conforming_strings = off", "datestyle = 'German'", "timezone = 'Asia/Tokyo'",
 	} {
 		c.Exec("", "ALTER DATABASE "+database+" SET "+s)
@@ -255,6 +255,19 @@ func TestSession_WaitsForAConnectionInUse(t *testing.T) {
 	}
 	require.NoError(t, held.Close(t.Context()))
 	require.NoError(t, <-done)
+}
+
+// TestSession_CompilesNothing, although Postgres compiles what it expects to be long.
+func TestSession_CompilesNothing(t *testing.T) {
+	t.Parallel()
+	conn, err := open(t, Config{URL: pgtest.URL(t)}).Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), "SET jit_above_cost = 0")
+	require.NoError(t, err)
+	var plan string
+	require.NoError(t, conn.QueryRow(t.Context(), "EXPLAIN (FORMAT json) SELECT count(*) FROM pg_class").Scan(&plan))
+	require.NotContains(t, plan, "JIT")
 }
 
 // TestByKey_NoPlanReadsAWholeTable, although the table was small when it was planned: a session

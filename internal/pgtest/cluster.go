@@ -166,6 +166,19 @@ func (c *Cluster) Promote() {
 	c.Exec("", "SELECT pg_promote(true, 30)")
 }
 
+// Program runs one of Postgres' programs for clients, such as pg_dump, as this process's account.
+// Without that program, the test is skipped; in CI it fails.
+func (c *Cluster) Program(name string, args ...string) (output string) {
+	c.t.Helper()
+	path := filepath.Join(c.server.BinDir(), name)
+	if _, err := os.Stat(path); err != nil {
+		path = FindProgram(c.t, name)
+	}
+	out, err := exec.CommandContext(c.t.Context(), path, args...).CombinedOutput() //nolint:gosec // a program of Postgres
+	require.NoError(c.t, err, "%s: %s", name, out)
+	return string(out)
+}
+
 // owner is the account that runs the server.
 func (c *Cluster) owner() syscall.Credential {
 	info, err := os.Stat(c.server.DataDir())

@@ -36,7 +36,7 @@ const bouncerTries = 5
 // pgbouncer's defaults. Without an installed pgbouncer, the test is skipped; in CI it fails.
 func PgBouncer(t testing.TB, target string, mode PoolMode, settings ...string) string {
 	t.Helper()
-	program := findProgram(t, "pgbouncer")
+	program := FindProgram(t, "pgbouncer")
 	to, err := pgx.ParseConfig(target)
 	require.NoError(t, err)
 	dir, err := os.MkdirTemp("", "rolecall-pgbouncer-") //nolint:usetesting // a folder that another account can enter
@@ -135,27 +135,6 @@ func (b *lockedBuilder) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
-}
-
-// NeedsProgram skips a test that needs a program which isn't installed; in CI it fails.
-func NeedsProgram(t testing.TB, name string) {
-	t.Helper()
-	findProgram(t, name)
-}
-
-// findProgram returns the path of a program that may not be installed.
-func findProgram(t testing.TB, name string) string {
-	t.Helper()
-	for _, candidate := range []string{name, "/usr/sbin/" + name} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s isn't installed: .ci/run shows how", name)
-	}
-	t.Skipf("%s isn't installed: .ci/run shows how", name) //nolint:forbidigo // the agreed exception: in CI it fails
-	return ""
 }
 
 // freeAddr is a loopback address with a port that was free a moment ago.

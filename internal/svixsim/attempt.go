@@ -29,6 +29,8 @@ type Attempt struct {
 	Number int
 	// At is when it began: the svix-timestamp, before its fraction was cut.
 	At time.Time
+	// Took is how long the answer took, on the clock of [CourierConfig.Now].
+	Took time.Duration
 	// Status is the answer's status, or 0 if there was none.
 	Status int
 	// Err is why there was no answer: a refused connection, or 15 seconds without a whole answer.
@@ -45,6 +47,9 @@ func (a Attempt) Acknowledged() bool {
 // Outcome is what became of a message.
 type Outcome int
 
+// Waiting says that an attempt is still to come. No [Result] has it.
+const Waiting Outcome = -1
+
 // The outcomes, from best to worst. For several endpoints, a result has the worst.
 const (
 	// Delivered: every endpoint acknowledged it.
@@ -59,11 +64,11 @@ const (
 
 // String returns the outcome's name in lower case.
 func (o Outcome) String() string {
-	names := []string{"delivered", "failed", "disabled", "dropped"}
-	if o < 0 || int(o) >= len(names) {
+	names := []string{"waiting", "delivered", "failed", "disabled", "dropped"}
+	if o < Waiting || int(o-Waiting) >= len(names) {
 		return "outcome(" + strconv.Itoa(int(o)) + ")"
 	}
-	return names[o]
+	return names[o-Waiting]
 }
 
 // Result is what became of one message.
@@ -80,7 +85,7 @@ type Result struct {
 // schedule. A failed endpoint is in the result; the error says only that ctx ended.
 func (c *Courier) Send(ctx context.Context, message clerksim.Message) (Result, error) {
 	result := Result{MessageID: message.ID}
-	for i, r := range c.receivers {
+	for i, r := range c.endpoints() {
 		if r.skips(message) {
 			result.Outcome = max(result.Outcome, Disabled)
 			continue
@@ -100,9 +105,10 @@ func (c *Courier) Send(ctx context.Context, message clerksim.Message) (Result, e
 // attempt makes one request and reports its result to the courier. The result is meaningless if ctx
 // ended.
 func (c *Courier) attempt(ctx context.Context, endpoint int, message clerksim.Message, number int) Attempt {
-	r := c.receivers[endpoint]
+	r := c.receiver(endpoint)
 	attempt := Attempt{MessageID: message.ID, Endpoint: endpoint, Number: number, At: c.cfg.Now()}
 	c.post(ctx, r, message, &attempt)
+	attempt.Took = c.cfg.Now().Sub(attempt.At)
 	if ctx.Err() != nil {
 		return attempt
 	}

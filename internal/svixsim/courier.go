@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // liveAttempts is how many attempts [Courier.Run] makes at one time.
@@ -16,8 +19,15 @@ type Courier struct {
 	cfg        CourierConfig
 	client     *http.Client
 	ownClient  bool
-	receivers  []*receiver
 	inParallel chan struct{}
+	underWay   sync.WaitGroup // the goroutines of Run
+
+	mu        sync.Mutex
+	receivers []*receiver        // only grows
+	unsent    []clerksim.Message // taken over before there was an endpoint
+	faults    LiveFaults
+	world     *clerksim.World    // nil while Run doesn't run
+	open      func(endpoint int) // begins to send what comes into an endpoint's lane; needs mu
 }
 
 // NewCourier makes a courier. An error names each invalid field of cfg, and each invalid endpoint.
@@ -27,12 +37,8 @@ func NewCourier(cfg CourierConfig) (*Courier, error) {
 		return nil, fmt.Errorf("configure courier: %w", err)
 	}
 	c := &Courier{cfg: cfg, inParallel: make(chan struct{}, liveAttempts)}
-	for i, endpoint := range cfg.Endpoints {
-		r, err := newReceiver(endpoint)
-		if err != nil {
-			return nil, fmt.Errorf("configure endpoint %d: %w", i, err)
-		}
-		c.receivers = append(c.receivers, r)
+	if err := c.Add(cfg.Endpoints...); err != nil {
+		return nil, err
 	}
 	if cfg.Transport == nil {
 		c.cfg.Transport = &http.Transport{MaxIdleConnsPerHost: liveAttempts}
@@ -55,20 +61,29 @@ func (c *Courier) Close() {
 
 // Disable disables an endpoint, by its index: it gets no more messages, as Svix does silently after
 // five days of failures.
-func (c *Courier) Disable(endpoint int) { c.receivers[endpoint].set(true) }
+func (c *Courier) Disable(endpoint int) { c.receiver(endpoint).set(true) }
 
 // Enable enables a disabled endpoint, by its index. Messages that it missed stay missed until
 // [Courier.Recover].
-func (c *Courier) Enable(endpoint int) { c.receivers[endpoint].set(false) }
+func (c *Courier) Enable(endpoint int) { c.receiver(endpoint).set(false) }
 
 // Disabled reports whether an endpoint, by its index, is disabled.
-func (c *Courier) Disabled(endpoint int) bool { return c.receivers[endpoint].isDisabled() }
+func (c *Courier) Disabled(endpoint int) bool { return c.receiver(endpoint).isDisabled() }
 
 // TurnedOff returns a channel that is closed once an endpoint, by its index, is disabled: at once
 // if it is already. After an Enable, ask again.
 func (c *Courier) TurnedOff(endpoint int) <-chan struct{} {
-	return c.receivers[endpoint].whenDisabled()
+	return c.receiver(endpoint).whenDisabled()
 }
+
+// endpoints returns the receivers, which aren't changed.
+func (c *Courier) endpoints() []*receiver {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.receivers
+}
+
+func (c *Courier) receiver(endpoint int) *receiver { return c.endpoints()[endpoint] }
 
 // wait waits on the courier's clock.
 func (c *Courier) wait(ctx context.Context, wait time.Duration) error {

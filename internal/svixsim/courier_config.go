@@ -8,6 +8,8 @@ import (
 	"math"
 	"net/http"
 	"time"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // RetrySchedule returns when Svix makes its eight attempts, each counted from the failure of the
@@ -20,7 +22,7 @@ func RetrySchedule() []time.Duration {
 
 // CourierConfig describes a [Courier].
 type CourierConfig struct {
-	// Endpoints are where every message is sent. Required.
+	// Endpoints are where every message is sent. [Courier.Add] adds more.
 	Endpoints []Endpoint
 
 	// Transport makes the requests, over the network or into a handler. Defaults to one of its own,
@@ -47,6 +49,16 @@ type CourierConfig struct {
 	// Defaults to no call.
 	Observe func(Attempt)
 
+	// Taken is called with each message that [Courier.Run] takes over, before its first attempt, in
+	// the order of the changes. It must not call the courier. Defaults to no call.
+	Taken func(message clerksim.Message)
+
+	// Progress is called for each endpoint of a message that [Courier.Run] took over. The outcome is
+	// Waiting before the first attempt; after Run's last attempt, it is the final one. Progress must
+	// not call the courier. A message that is dropped before there is an endpoint counts as the
+	// first one's. Defaults to no call.
+	Progress func(messageID string, endpoint int, outcome Outcome)
+
 	// Logger gets one line for each attempt that failed, without the body. Defaults to one that
 	// discards.
 	Logger *slog.Logger
@@ -68,6 +80,12 @@ func (c CourierConfig) withDefaults() CourierConfig {
 	if c.Observe == nil {
 		c.Observe = func(Attempt) {}
 	}
+	if c.Taken == nil {
+		c.Taken = func(clerksim.Message) {}
+	}
+	if c.Progress == nil {
+		c.Progress = func(string, int, Outcome) {}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -76,9 +94,6 @@ func (c CourierConfig) withDefaults() CourierConfig {
 
 func (c CourierConfig) validate() error {
 	var errs []error
-	if len(c.Endpoints) == 0 {
-		errs = append(errs, errors.New("no Endpoints"))
-	}
 	if len(c.Schedule) == 0 {
 		errs = append(errs, errors.New("empty Schedule, want at least one attempt"))
 	}

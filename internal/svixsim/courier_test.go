@@ -319,7 +319,6 @@ func TestObserve_SeesEveryAttempt(t *testing.T) {
 func TestConfig_NamesEachFault(t *testing.T) {
 	t.Parallel()
 	_, err := svixsim.NewCourier(svixsim.CourierConfig{Speed: -1, Schedule: []time.Duration{}})
-	require.ErrorContains(t, err, "Endpoints")
 	require.ErrorContains(t, err, "Schedule")
 	require.ErrorContains(t, err, "Speed")
 	for _, endpoint := range []svixsim.Endpoint{

@@ -44,7 +44,7 @@ func (c *Courier) Play(ctx context.Context, steps []Step) ([]Result, error) {
 	err := p.run(ctx)
 	results := make([]Result, len(p.order))
 	for i, parcel := range p.order {
-		results[i] = parcel.result(len(c.receivers))
+		results[i] = parcel.result(len(c.endpoints()))
 	}
 	return results, err
 }
@@ -90,7 +90,7 @@ func (p *play) add(step Step) {
 		p.parcels[step.Message.ID] = found
 		p.order = append(p.order, found)
 	}
-	for endpoint := range p.courier.receivers {
+	for endpoint := range p.courier.endpoints() {
 		at := step.At
 		if !repeat {
 			at += p.courier.cfg.Schedule[0]
@@ -132,7 +132,7 @@ func (p *play) run(ctx context.Context) error {
 func (s send) pointless() bool { return s.try > 0 && s.parcel.acknowledged[s.endpoint] }
 
 func (p *play) make(ctx context.Context, s send) error {
-	if p.courier.receivers[s.endpoint].skips(s.parcel.message) {
+	if p.courier.receiver(s.endpoint).skips(s.parcel.message) {
 		s.parcel.disabled[s.endpoint] = true
 		return nil
 	}

@@ -29,6 +29,7 @@ type Endpoint struct {
 type receiver struct {
 	url     string
 	signers []*svix.Webhook
+	lane    *lane
 
 	mu           sync.Mutex
 	disabled     bool
@@ -48,7 +49,7 @@ func newReceiver(endpoint Endpoint) (*receiver, error) {
 	if len(endpoint.Secrets) == 0 {
 		return nil, errors.New("no Secrets")
 	}
-	r := &receiver{url: endpoint.URL, turnedOff: make(chan struct{}), missed: newMissed()}
+	r := &receiver{url: endpoint.URL, lane: newLane(), turnedOff: make(chan struct{}), missed: newMissed()}
 	for _, secret := range endpoint.Secrets {
 		signer, err := svix.NewWebhook(secret)
 		if err != nil {
@@ -116,4 +117,11 @@ func (r *receiver) skips(message clerksim.Message) bool {
 		r.missed.note(message, false)
 	}
 	return r.disabled
+}
+
+// has reports whether the endpoint has acknowledged a message.
+func (r *receiver) has(message clerksim.Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.missed.acknowledged[message.ID]
 }

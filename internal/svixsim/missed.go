@@ -35,7 +35,7 @@ func (m *missed) messages() []clerksim.Message {
 // order in which it missed them. It includes those that weren't sent because the endpoint was
 // disabled, and those that are due for a retry. It leaves out messages that a plan drops.
 func (c *Courier) Missed(endpoint int) []clerksim.Message {
-	r := c.receivers[endpoint]
+	r := c.receiver(endpoint)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.missed.messages()

@@ -2,7 +2,10 @@ package svixsim
 
 import (
 	"encoding/base64"
+	"fmt"
 	"math/rand/v2"
+
+	svix "github.com/svix/svix-webhooks/go"
 )
 
 // secretBytes is the length of the signing secrets that Svix makes, and the least that it accepts.
@@ -21,4 +24,12 @@ func NewSecret(rng *rand.Rand) string {
 		}
 	}
 	return "whsec_" + base64.StdEncoding.EncodeToString(key)
+}
+
+// CheckSecret refuses a signing secret that Svix couldn't have made.
+func CheckSecret(secret string) error {
+	if _, err := svix.NewWebhook(secret); err != nil {
+		return fmt.Errorf("read signing secret: %w", err)
+	}
+	return nil
 }

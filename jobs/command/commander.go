@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
@@ -113,6 +115,9 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
 	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), may: may, answer: answer}
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(attribute.String("rolecall.command_id", r.id))
+	}
 	answered, err = r.begin(ctx, key)
 	if answered != nil || err != nil {
 		return answered, err == nil, err
@@ -136,7 +141,15 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 		r.end(ctx, store.CommandUnknown)
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrNotRecorded, err)
 	}
+	r.tell(ctx, store.CommandDone)
 	return answered, false, nil
+}
+
+// tell logs how a try of a command ended. By this line, the log of its request and the audit entry
+// lead to each other.
+func (r *run) tell(ctx context.Context, state store.CommandState) {
+	r.cfg.Logger.InfoContext(ctx, "command ended", "command_id", r.id, "action", string(r.command.Action), "state", string(state),
+		"workspace_id", r.command.OrganizationID, "target", r.command.Target)
 }
 
 // run is one command under way.
@@ -193,7 +206,7 @@ func (r *run) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierComman
 		r.command.OrganizationID, r.command.Target = earlier.OrganizationID, earlier.Target
 	}
 	r.id = earlier.ID
-	r.askedAt, err = store.TryCommandAgain(ctx, tx, r.id)
+	r.askedAt, err = store.TryCommandAgain(ctx, tx, r.id, r.command.RequestID)
 	return nil, err
 }
 
@@ -233,6 +246,7 @@ func (r *run) fail(ctx context.Context, err error) {
 // end records how the command ended. If that can't be recorded, the command counts as abandoned
 // after a while.
 func (r *run) end(ctx context.Context, state store.CommandState) {
+	r.tell(ctx, state)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	err := r.pool.InTurn(ctx, r.workspace(), func() error { return store.EndCommand(ctx, r.cfg.Pool, r.id, r.askedAt, state, nil) })

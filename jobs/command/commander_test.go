@@ -109,7 +109,9 @@ func TestCommander_AuditsOnceWithTheActor(t *testing.T) {
 			before := len(b.entriesOf(organization))
 			order(b)
 			for _, command := range b.allCommands(organization, admin, second, member) {
-				require.NoError(t, b.run(command(), ""))
+				c := command()
+				c.RequestID = "asks for " + string(c.Action)
+				require.NoError(t, b.run(c, ""))
 			}
 			b.faults.Clear()
 			mirrortest.Eventually(t, func() bool { return b.webhooks() == nil })
@@ -120,8 +122,30 @@ func TestCommander_AuditsOnceWithTheActor(t *testing.T) {
 			require.True(t, ok)
 			require.ElementsMatch(t, []entry{{admin, "workspace.created", o.ID}, {admin, "member.joined", admin}}, b.entriesOf(o.ID))
 			require.Equal(t, map[string]int{"done": 7}, b.states())
+			requests := append(b.requestsOf(organization), b.requestsOf(o.ID)...)
+			require.ElementsMatch(t, []string{
+				"workspace.created: asks for workspace.created", "workspace.renamed: asks for workspace.renamed",
+				"invitation.sent: asks for invitation.sent", "invitation.revoked: asks for invitation.revoked",
+				"member.role_changed: asks for member.role_changed", "member.removed: asks for member.removed", "member.left: asks for member.removed",
+			}, requests)
 		})
 	}
+}
+
+// requestsOf returns the actions of an organization's entries that a request asked for, with the
+// request.
+func (b *commandBundle) requestsOf(organization string) (requests []string) {
+	b.t.Helper()
+	entries, err := store.AuditEntries(b.t.Context(), b.Pool, store.AuditQuery{OrganizationID: organization}, 100)
+	require.NoError(b.t, err)
+	asked, err := store.RequestsOfChanges(b.t.Context(), b.Pool, entries)
+	require.NoError(b.t, err)
+	for _, e := range entries {
+		if id := asked[e.ID]; id != "" {
+			requests = append(requests, string(e.Action)+": "+id)
+		}
+	}
+	return requests
 }
 
 // withoutInvitationIDs leaves out the ids of invitations, which Clerk chooses.

@@ -7,14 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
-
-// confirmBatch is how many of the objects to look up one query returns.
-const confirmBatch = 1000
 
 // confirmer looks up, one by one, the objects in which the listings and the mirror differ.
 type confirmer struct {
@@ -32,25 +27,32 @@ func (c *confirmer) brake(ctx context.Context) error {
 	if c.progress.Decided {
 		return nil
 	}
-	var live, atStake int
-	err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
-		live, atStake, err = store.MembershipsAtStake(ctx, tx, c.sweep)
-		return err
-	})
+	counted, err := c.countStakes(ctx, c.sweep.OrganizationID)
 	if err != nil {
 		return err
 	}
-	limit := max(minRemovals, int(c.cfg.MaxRemovalRatio*float64(live)))
-	c.report.Memberships = live
-	c.report.AtStake = atStake
+	limit := max(minRemovals, int(c.cfg.MaxRemovalRatio*float64(counted.Live)))
+	c.report.Memberships = counted.Live
+	c.report.AtStake = counted.AtStake
 	c.report.RemovalLimit = limit
-	if atStake > limit && !c.opts.Confirm {
-		c.report.Extra += atStake
-		c.report.kind(clerksync.ResourceMembership).Extra += atStake
-		return &guardError{ReasonRemovalRatio, fmt.Sprintf(
-			"%d of %d memberships would be removed, but without confirmation at most %d may be", atStake, live, limit)}
+	if counted.AtStake > max(limit, c.report.confirmedUpTo()) && !c.opts.Confirm {
+		return c.stop(counted, limit)
 	}
 	return c.save(ctx, progress{}.confirming(c.confirmed()[0]))
+}
+
+// stop is the error of a sweep that would remove too many memberships. The report then says which
+// workspaces would lose most of them.
+func (c *confirmer) stop(counted tally, limit int) error {
+	c.report.Stakes = counted.most()
+	c.report.Extra += counted.AtStake
+	c.report.kind(clerksync.ResourceMembership).Extra += counted.AtStake
+	removed := fmt.Sprintf("%d of %d memberships would be removed", counted.AtStake, counted.Live)
+	detail := fmt.Sprintf("%s, but without confirmation at most %d may be", removed, limit)
+	if confirmed := c.report.confirmedUpTo(); confirmed > limit {
+		detail = fmt.Sprintf("%s, and only %d were confirmed", removed, confirmed)
+	}
+	return &guardError{ReasonRemovalRatio, detail}
 }
 
 // confirmed returns the kinds in the order of their look-ups. Organizations and users come first,
@@ -86,13 +88,12 @@ func (c *confirmer) confirm(ctx context.Context) error {
 // confirmUnlisted looks up the live objects that weren't listed.
 func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Resource) error {
 	for {
-		var refs []clerksync.Reference
-		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			refs, err = store.Unlisted(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
-			return err
-		})
+		refs, last, err := store.Unlisted(ctx, c.conn, c.sweep, resource, c.progress.After, c.cfg.examined)
 		if err != nil {
 			return err
+		}
+		if last == "" {
+			return c.save(ctx, c.progress.lifting())
 		}
 		for _, ref := range refs {
 			err := c.lookUp(ctx, resource, ref)
@@ -100,10 +101,22 @@ func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Reso
 				return err
 			}
 		}
-		if len(refs) < confirmBatch {
-			return c.save(ctx, c.progress.lifting())
+		if err := c.examined(ctx, resource, last); err != nil {
+			return err
 		}
 	}
+}
+
+// examined notes that the objects up to one are confirmed.
+func (c *confirmer) examined(ctx context.Context, resource clerksync.Resource, last string) error {
+	if c.progress.After == last {
+		return nil
+	}
+	if err := c.save(ctx, c.progress.after(last)); err != nil {
+		return err
+	}
+	c.reportProgress(Progress{Resource: resource, Confirming: true, LookedUp: c.progress.LookedUp, Total: -1})
+	return nil
 }
 
 // lookUp asks Clerk for one object that wasn't listed. If Clerk has none, the object gets a
@@ -181,7 +194,7 @@ func (c *confirmer) countGone(ctx context.Context, resource clerksync.Resource, 
 	switch {
 	case c.sweep.DryRun: // nothing gets a tombstone, so that each of them is looked up itself
 	case resource == clerksync.ResourceOrganization:
-		gone, err = store.CountDependents(ctx, c.conn, c.sweep, ref.ID, "")
+		gone, err = c.countHanging(ctx, ref.ID)
 	case resource == clerksync.ResourceUser:
 		gone, err = store.CountDependents(ctx, c.conn, c.sweep, "", ref.ID)
 	}
@@ -193,15 +206,25 @@ func (c *confirmer) countGone(ctx context.Context, resource clerksync.Resource, 
 	return gone, nil
 }
 
+// countHanging counts the objects that end with an organization.
+func (c *confirmer) countHanging(ctx context.Context, organizationID string) (map[clerksync.Resource]int, error) {
+	counted, err := c.countStakes(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	gone, err := store.CountDependents(ctx, c.conn, c.sweep, organizationID, "")
+	if err != nil {
+		return nil, err
+	}
+	gone[clerksync.ResourceMembership] = counted.Unlisted
+	return gone, nil
+}
+
 // confirmTombstones looks up the listed objects that have a tombstone.
 func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Resource) error {
 	for {
-		var tombstones []store.ListedTombstone
-		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			tombstones, err = store.ListedTombstones(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
-			return err
-		})
-		if err != nil {
+		tombstones, last, err := store.ListedTombstones(ctx, c.conn, c.sweep, resource, c.progress.After, c.cfg.examined)
+		if err != nil || last == "" {
 			return err
 		}
 		for _, tombstone := range tombstones {
@@ -210,8 +233,8 @@ func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Re
 				return err
 			}
 		}
-		if len(tombstones) < confirmBatch {
-			return nil
+		if err := c.examined(ctx, resource, last); err != nil {
+			return err
 		}
 	}
 }

@@ -112,6 +112,23 @@ func TestBrake_StopsMassRemoval(t *testing.T) {
 	s.requireEqual()
 }
 
+// TestBrake_AConfirmationHoldsForTheSweep: the sweeps of the schedule, and other orders, take turns
+// with the operator's on one sweep. Whichever comes to remove, it knows what was confirmed.
+func TestBrake_AConfirmationHoldsForTheSweep(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 1200)
+	s.sweep(Options{})
+	s.remove(s.clerk.Members()[1:201]...)
+	s.interruptWith(Options{Trigger: TriggerOperator, Order: Order{ID: 1, Operator: "kim", ConfirmUpTo: 200}}, clerksim.OnPage(listMemberships, "490"))
+	s.interruptWith(Options{Trigger: TriggerOperator, Order: Order{ID: 2, Operator: "lee"}}, clerksim.OnPage(listMemberships, "490"))
+	report := s.sweep(Options{Trigger: TriggerInterval})
+	require.False(t, report.Aborted, report.Detail)
+	require.Equal(t, 200, report.Removed)
+
+	s.remove(s.clerk.Members()[1:201]...)
+	require.True(t, s.sweep(Options{Trigger: TriggerInterval}).Aborted, "it holds for no other sweep")
+}
+
 // TestBrake_CountsMembersOfMissingOrganizations: a truncated list of organizations takes all their
 // members along.
 func TestBrake_CountsMembersOfMissingOrganizations(t *testing.T) {

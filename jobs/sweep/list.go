@@ -109,6 +109,7 @@ func (l *lister) merge(ctx context.Context, a answer, next progress, total int) 
 	report := l.report.clone()
 	report.Listed += len(a.ids)
 	a.listed = true
+	next.Total = max(0, total)
 	fresh, err := l.merger.commitPage(ctx, a, next, report)
 	if err != nil {
 		return err
@@ -152,7 +153,7 @@ func (l *lister) finishListing(ctx context.Context, a answer, next progress, tot
 	if err := l.merge(ctx, a, next, total); err != nil {
 		return err
 	}
-	listed, err := store.CountListed(ctx, l.conn, l.sweep, a.resource)
+	listed, err := l.countListed(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,11 +166,19 @@ func (l *lister) finishListing(ctx context.Context, a answer, next progress, tot
 	return l.save(ctx, l.afterListing(a.resource))
 }
 
+// countListed returns how many objects of the kind the sweep has listed.
+func (l *lister) countListed(ctx context.Context) (int, error) {
+	if l.progress.Seen != nil {
+		return *l.progress.Seen, nil
+	}
+	return store.CountListed(ctx, l.conn, l.sweep, l.progress.Resource)
+}
+
 // afterListing returns where the sweep continues after a list.
 func (l *lister) afterListing(resource clerksync.Resource) progress {
 	resources := l.resources()
 	if i := slices.Index(resources, resource); i+1 < len(resources) {
-		return progress{Resource: resources[i+1]}
+		return listing(resources[i+1])
 	}
 	return progress{Listed: true}
 }

@@ -31,7 +31,7 @@ func (m *merger) commitPage(ctx context.Context, a answer, next progress, report
 	report.Unreadable += a.unreadable
 	next.Failures = 0
 	var counted Report
-	doubts := next.Doubts
+	doubts, seen := next.Doubts, next.Seen
 	err = m.inTx(ctx, func(tx pgx.Tx) (err error) {
 		counted = report.clone()
 		var refs []clerksync.Reference
@@ -42,15 +42,18 @@ func (m *merger) commitPage(ctx context.Context, a answer, next progress, report
 		for _, ref := range refs {
 			next.Doubts = append(next.Doubts, inDoubt(a.resource, ref))
 		}
+		if a.listed {
+			if fresh, err = store.MarkListed(ctx, tx, m.sweep, a.resource, a.ids); err != nil {
+				return err
+			}
+			if seen != nil {
+				next.Seen = new(*seen + fresh)
+			}
+		}
 		if err := m.pack(next, counted); err != nil {
 			return err
 		}
-		var listed []string
-		if a.listed {
-			listed = a.ids
-		}
-		fresh, err = store.SaveAnswer(ctx, tx, m.sweep, found, a.resource, listed)
-		return err
+		return store.SaveAnswer(ctx, tx, m.sweep, found)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("merge %s: %w", a.resource, err)
@@ -77,6 +80,7 @@ func (m *merger) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report)
 		return nil, nil, err
 	}
 	report.noteNewest(found, at)
+	report.noteFound(found)
 	return found, m.newDoubts(a, merged.Doubtful), nil
 }
 
@@ -134,6 +138,7 @@ func updatedAt(facts []clerksync.Facts) map[string]time.Time {
 // continues at next.
 func (m *merger) noteBehind(ctx context.Context, resource clerksync.Resource, id string, next progress) error {
 	var found []store.FoundDrift
+	var noted Report
 	report := m.report.clone()
 	report.Behind++
 	report.kind(resource).Behind++
@@ -142,16 +147,17 @@ func (m *merger) noteBehind(ctx context.Context, resource clerksync.Resource, id
 		if found, err = store.FindCauses(ctx, tx, resource, drift, store.CauseLag); err != nil {
 			return err
 		}
-		if err := m.pack(next, report); err != nil {
+		noted = report.clone()
+		noted.noteFound(found)
+		if err := m.pack(next, noted); err != nil {
 			return err
 		}
-		_, err = store.SaveAnswer(ctx, tx, m.sweep, found, resource, nil)
-		return err
+		return store.SaveAnswer(ctx, tx, m.sweep, found)
 	})
 	if err != nil {
 		return fmt.Errorf("record that Clerk's reads are behind: %w", err)
 	}
-	m.progress, m.report = next, report
+	m.progress, m.report = next, noted
 	m.reportDrift(found)
 	return nil
 }

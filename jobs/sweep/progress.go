@@ -12,6 +12,7 @@ import (
 type progress struct {
 	Resource clerksync.Resource `json:"resource"`            // that is being listed, or confirmed
 	Offset   int                `json:"offset"`              // objects of it before the next page
+	Total    int                `json:"total,omitempty"`     // how many of this kind Clerk counts, if it said so
 	After    string             `json:"after,omitempty"`     // the next page, or the next look-up, begins after this id
 	Tail     []string           `json:"tail,omitempty"`      // the last ids of the page before
 	Pass     int                `json:"pass,omitempty"`      // passes that fell short
@@ -23,11 +24,20 @@ type progress struct {
 	Lifting  bool               `json:"lifting,omitempty"`   // unlisted objects are confirmed; listed ones with a tombstone are next
 	LookedUp int                `json:"looked_up,omitempty"` // objects that were looked up
 	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
+	Tally    *tally             `json:"tally,omitempty"`     // memberships at stake, or that end with an organization, counted so far
+	// Seen is how many objects of this kind were listed. It is nil if an older version listed some
+	// of them, which didn't count.
+	Seen *int `json:"seen,omitempty"`
+}
+
+// listing returns the beginning of the listing of a kind.
+func listing(resource clerksync.Resource) progress {
+	return progress{Resource: resource, Seen: new(0)}
 }
 
 // again returns the beginning of another pass over the kind.
 func (p progress) again() progress {
-	return progress{Resource: p.Resource, Pass: p.Pass + 1, NoCursor: p.NoCursor}
+	return progress{Resource: p.Resource, Pass: p.Pass + 1, NoCursor: p.NoCursor, Seen: p.Seen}
 }
 
 // confirming returns the beginning of the look-ups of a kind.
@@ -42,11 +52,17 @@ func (p progress) lifting() progress {
 	return next
 }
 
-// lookedUp returns where the look-ups continue after that of an object.
-func (p progress) lookedUp(id string) progress {
+// after returns where the look-ups continue after an object.
+func (p progress) after(id string) progress {
 	next := p.confirming(p.Resource)
 	next.Lifting = p.Lifting
 	next.After = id
+	return next
+}
+
+// lookedUp returns where the look-ups continue after that of an object.
+func (p progress) lookedUp(id string) progress {
+	next := p.after(id)
 	next.LookedUp++
 	return next
 }
@@ -63,7 +79,11 @@ type Progress struct {
 // ReadProgress reads how far a stored sweep has come.
 func ReadProgress(s store.Sweep) (Progress, error) {
 	p, err := readProgress(s)
-	return Progress{Resource: p.Resource, Listed: p.Offset, Total: -1, Confirming: p.Listed, LookedUp: p.LookedUp}, err
+	total := -1
+	if p.Total > 0 {
+		total = p.Total
+	}
+	return Progress{Resource: p.Resource, Listed: p.Offset, Total: total, Confirming: p.Listed, LookedUp: p.LookedUp}, err
 }
 
 func readProgress(s store.Sweep) (p progress, err error) {

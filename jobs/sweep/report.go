@@ -17,10 +17,11 @@ type Report struct {
 	InstanceID     string                               `json:"instance_id"`
 	OrganizationID string                               `json:"organization_id,omitempty"` // empty for a sweep of all
 	DryRun         bool                                 `json:"dry_run"`
-	Missing        int                                  `json:"missing"` // objects that Clerk has and the mirror hadn't
-	Extra          int                                  `json:"extra"`   // objects that the mirror had and Clerk hasn't
-	Stale          int                                  `json:"stale"`   // objects of which the mirror had other values
-	Behind         int                                  `json:"behind"`  // objects that Clerk showed in an older state than is applied here
+	Order          *Order                               `json:"order,omitempty"` // that it carries out
+	Missing        int                                  `json:"missing"`         // objects that Clerk has and the mirror hadn't
+	Extra          int                                  `json:"extra"`           // objects that the mirror had and Clerk hasn't
+	Stale          int                                  `json:"stale"`           // objects whose values differed in the mirror
+	Behind         int                                  `json:"behind"`          // objects that Clerk showed in an older state than is applied here
 	ByKind         map[clerksync.Resource]*KindOfReport `json:"by_kind"`
 	Repaired       int                                  `json:"repaired"` // added, updated and removed
 	Added          int                                  `json:"added"`
@@ -32,6 +33,8 @@ type Report struct {
 	Memberships    int                                  `json:"memberships,omitempty"`     // alive here when the listing was complete
 	AtStake        int                                  `json:"at_stake,omitempty"`        // of these, how many would be removed
 	RemovalLimit   int                                  `json:"removal_limit,omitempty"`   // how many may be removed without confirmation
+	Stakes         []Stake                              `json:"stakes,omitempty"`          // the workspaces with the most memberships at stake, if that stopped it
+	Found          []Found                              `json:"found,omitempty"`           // the first objects that differed
 	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // the time of the newest change that no delivery reported
 	Refused        []Refused                            `json:"refused,omitempty"`         // what Clerk refused to show, and the sweep did without
 	Billing        *BillingReport                       `json:"billing,omitempty"`         // what Clerk says of its Billing, as far as is known
@@ -84,7 +87,7 @@ func (r *Report) clone() Report {
 		kinds[kind] = new(*counts)
 	}
 	copied := *r
-	copied.ByKind, copied.Refused = kinds, slices.Clone(r.Refused)
+	copied.ByKind, copied.Refused, copied.Found = kinds, slices.Clone(r.Refused), slices.Clone(r.Found)
 	return copied
 }
 

@@ -57,9 +57,8 @@ func (r *run) begin(ctx context.Context) error {
 	if refused != nil && guardOf(refused) == nil {
 		return refused
 	}
-	full := refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun
-	if full && !r.opts.TrustClerk {
-		unfinished, err := store.UnfinishedSweep(ctx, r.conn, now.Add(-resumeWithin), now.Add(-resumeLimit))
+	if refused == nil && r.resumable() {
+		unfinished, err := store.UnfinishedSweep(ctx, r.conn, r.opts.DryRun, r.opts.Order.ID, now.Add(-resumeWithin), now.Add(-resumeLimit))
 		if err == nil && unfinished.InstanceID == instance.ID {
 			return r.resume(unfinished)
 		}
@@ -67,7 +66,13 @@ func (r *run) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(refused, r.start(ctx, instance.ID, full))
+	return errors.Join(refused, r.start(ctx, instance.ID, refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun))
+}
+
+// resumable reports whether an interrupted sweep can be continued with these options. Of the dry
+// runs, only an ordered one can: it is worked in slices, and its report has all that it found.
+func (r *run) resumable() bool {
+	return r.opts.OrganizationID == "" && !r.opts.TrustClerk && (!r.opts.DryRun || r.opts.Order.ID != 0)
 }
 
 // inherit takes two things from the report of the sweep before. One is the time of the newest
@@ -106,7 +111,7 @@ func (r *run) checkInstance(ctx context.Context, id string) (err error) {
 
 // start begins a sweep. A full one that writes replaces an interrupted one.
 func (r *run) start(ctx context.Context, instanceID string, full bool) error {
-	r.progress = progress{Resource: r.resources()[0]}
+	r.progress = listing(r.resources()[0])
 	r.sweep = store.Sweep{
 		Trigger: string(r.opts.Trigger), OrganizationID: r.opts.OrganizationID, DryRun: r.opts.DryRun, InstanceID: instanceID,
 	}
@@ -121,6 +126,7 @@ func (r *run) start(ctx context.Context, instanceID string, full bool) error {
 		r.report.InstanceID = instanceID
 		r.report.OrganizationID = r.opts.OrganizationID
 		r.report.DryRun = r.opts.DryRun
+		r.noteOrder()
 		return nil
 	})
 }
@@ -134,9 +140,21 @@ func (r *run) resume(s store.Sweep) error {
 	if r.progress, err = readProgress(s); err != nil {
 		return err
 	}
+	r.noteOrder()
 	r.calls.Add(int64(r.report.Calls))
 	r.nested = r.unlisted(clerksync.ResourcePermission)
 	return nil
+}
+
+// noteOrder notes the order that the sweep carries out from now on. What was confirmed before stays
+// confirmed.
+func (r *run) noteOrder() {
+	if r.opts.Order.ID == 0 {
+		return
+	}
+	order := r.opts.Order
+	order.ConfirmUpTo = max(order.ConfirmUpTo, r.report.confirmedUpTo())
+	r.report.Order = &order
 }
 
 // compare lists everything, decides whether to continue, and confirms the differences.

@@ -38,6 +38,46 @@ func TestSweep_ContinuesFromItsLastPage(t *testing.T) {
 	require.Equal(t, 3, report.Removed)
 }
 
+// TestDryRun_OfAnOrderIsResumed, also if another sweep, or the dry run of another order, ran
+// between its slices.
+func TestDryRun_OfAnOrderIsResumed(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 1200)
+	first := Options{Trigger: TriggerOperator, DryRun: true, Order: Order{ID: 1, Operator: "kim"}}
+	s.interruptWith(first, clerksim.OnPage(listMemberships, "980"))
+	second := Options{Trigger: TriggerOperator, DryRun: true, Order: Order{ID: 2, Operator: "lee"}}
+	s.interruptWith(second, clerksim.OnPage(listMemberships, "980"))
+	s.forgetCalls()
+	report := s.sweep(first)
+	require.Contains(t, []string{listMemberships + "@490", listMemberships + "@980"}, s.pages()[0])
+	require.Equal(t, "kim", report.Order.Operator)
+	require.Equal(t, 1200, report.ByKind[clerksync.ResourceMembership].Missing, "of both halves")
+	require.Len(t, report.Found, maxFound)
+	require.False(t, report.FoundAll())
+	other := s.sweep(second)
+	require.Equal(t, "lee", other.Order.Operator)
+	require.NotEqual(t, other.SweepID, report.SweepID)
+	require.Equal(t, 2, s.Count(t, "SELECT count(*) FROM rolecall.sweeps"), "two orders that work by turns both get on")
+
+	s.interruptWith(first, clerksim.OnPage(listMemberships, "980"))
+	s.sweep(Options{})
+	require.Equal(t, report.Order, s.sweep(first).Order)
+	require.Equal(t, 4, s.Count(t, "SELECT count(*) FROM rolecall.sweeps"), "each was resumed")
+}
+
+// TestSweep_KnowsTheTotal of the kind that it lists.
+func TestSweep_KnowsTheTotal(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 1200)
+	s.interrupt(clerksim.OnPage(listMemberships, "980"))
+	status, err := store.ReadStatus(t.Context(), s.Pool)
+	require.NoError(t, err)
+	at, err := ReadProgress(*status.CurrentSweep)
+	require.NoError(t, err)
+	require.Equal(t, Progress{Resource: clerksync.ResourceMembership, Listed: at.Listed, Total: 1200}, at)
+	require.GreaterOrEqual(t, at.Listed, 490)
+}
+
 func TestSweep_OneAtATime(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 1)

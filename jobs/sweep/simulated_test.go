@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
@@ -60,11 +61,20 @@ func (s *simulated) sweep(opts Options) Report {
 // interrupt runs a sweep that is interrupted at the first call that when matches.
 func (s *simulated) interrupt(when clerksim.Match) {
 	s.t.Helper()
+	s.interruptWith(Options{}, when)
+}
+
+func (s *simulated) interruptWith(opts Options, when clerksim.Match) {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
 	lift := s.faults.BeforeAnswer(func(clerksim.Call) { cancel() }, when)
 	defer lift()
-	_, err := s.sweeper(s.t, s.clerk.Client).Run(ctx, Options{})
+	var err error
+	mirrortest.Eventually(s.t, func() bool { // as in [bundle.sweep]
+		_, err = s.sweeper(s.t, s.clerk.Client).Run(ctx, opts)
+		return !errors.Is(err, ErrRunning)
+	})
 	require.ErrorIs(s.t, err, context.Canceled)
 }
 

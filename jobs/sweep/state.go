@@ -70,16 +70,6 @@ func (s *state) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 	})
 }
 
-// compareAll runs a query over everything that was listed, in a read-only transaction of its own.
-func (s *state) compareAll(ctx context.Context, ask func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, s.conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if err := store.PlanForManyRows(ctx, tx); err != nil {
-			return err
-		}
-		return ask(tx)
-	})
-}
-
 // resources returns the kinds that the sweep lists: for one organization, only those that belong to
 // it.
 func (s *state) resources() []clerksync.Resource {
@@ -111,7 +101,7 @@ func (s *state) waitUntil(ctx context.Context, at time.Time) error {
 func (s *state) warnRefused(ctx context.Context, f Refused) {
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "Clerk refuses a part of a sweep", slog.String("sweep_id", s.sweep.Name()),
 		slog.String("resource", string(f.Resource)), slog.Int("status", f.Status), slog.String("code", f.Code),
-		slog.String("trace_id", f.TraceID), slog.Bool("look_up", f.LookUps > 0))
+		slog.String("clerk_trace_id", f.TraceID), slog.Bool("look_up", f.LookUps > 0))
 }
 
 // reportDrift passes drift on to the caller, if the caller asked for it.

@@ -58,6 +58,10 @@ type Config struct {
 	ReadLag time.Duration
 	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
 	PageSize int
+	// examined is how many objects of the mirror one statement examines. Defaults to 2,000: a
+	// statement takes some hundredths of a second, or seconds if all has to be read from a slow
+	// disk.
+	examined int
 	// Logger gets one line for each sweep, and one for each object that can't be read.
 	Logger *slog.Logger
 }
@@ -74,6 +78,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.PageSize == 0 {
 		c.PageSize = maxPageSize
+	}
+	if c.examined == 0 {
+		c.examined = 2000
 	}
 	return c
 }
@@ -121,6 +128,7 @@ const (
 	TriggerRoles    Trigger = "roles"    // a role, or an organization's set of roles, changed
 	TriggerCommand  Trigger = "command"  // an operator asked for it
 	TriggerFailover Trigger = "failover" // the database is another one than before
+	TriggerOperator Trigger = "operator" // an operator ordered it in the console
 )
 
 // Options say what to sweep, and how.
@@ -129,6 +137,7 @@ type Options struct {
 	OrganizationID string // only this organization; "" for all
 	DryRun         bool   // compare and change nothing
 	Confirm        bool   // remove any number of memberships
+	Order          Order  // of an operator; the zero value for none
 	TrustClerk     bool   // believe Clerk, also where its answer is older than what is applied
 	// Progress is called after each page and look-up. Optional.
 	Progress func(Progress)
@@ -136,9 +145,20 @@ type Options struct {
 	Found func(store.FoundDrift)
 }
 
+// Order is an operator's order to sweep. The sweep that carries it out keeps it in its report, also
+// where a sweep without an order continues that one.
+type Order struct {
+	ID       int64  `json:"id"`       // of its job
+	Operator string `json:"operator"` // the operator's name
+	// ConfirmUpTo is how many memberships may be removed even if that is above the limit; 0 for the
+	// limit.
+	ConfirmUpTo int `json:"confirm_up_to,omitempty"`
+}
+
 // Run sweeps. The end of ctx or an error interrupts it; the next full sweep continues from its last
 // page. A sweep that a guard stopped is over: Run returns a report that says so, and no error.
-// While another sweep runs, it returns [ErrRunning].
+// While another sweep runs, it returns [ErrRunning]. What the sweep listed stays stored until
+// [store.ForgetListed] is called: that may take longer than a caller has.
 func (s *Sweeper) Run(ctx context.Context, opts Options) (Report, error) {
 	conn, err := s.cfg.Pool.Acquire(ctx)
 	if err != nil {

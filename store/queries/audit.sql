@@ -5,7 +5,7 @@
 
 -- name: AuditPage :many
 -- One page of an organization's entries, the newest first, before the given position.
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -13,7 +13,7 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AuditPageOfTarget :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND target = @target AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -22,7 +22,7 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AuditPageOfActor :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND actor = @actor AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -31,11 +31,29 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AuditPageOfAction :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND action = @action AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
 ORDER BY at DESC, seq DESC
+LIMIT @page_size::integer;
+
+-- name: AuditPageOfAll :many
+-- One page of the entries of all organizations, the newest first, before the given id.
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
+FROM rolecall.audit_log
+WHERE id < @before_id AND at >= @since AND at < @until
+    AND (@actor::text = '' OR actor = @actor) AND (@action::text = '' OR action = @action) AND (@target::text = '' OR target = @target)
+ORDER BY id DESC
+LIMIT @page_size::integer;
+
+-- name: AuditArrivals :many
+-- Entries after the given id, in the order of their ids. A later entry may be committed first.
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
+FROM rolecall.audit_log
+WHERE id > @after_id AND (@organization_id::text = '' OR organization_id = @organization_id)
+    AND (@actor::text = '' OR actor = @actor) AND (@action::text = '' OR action = @action) AND (@target::text = '' OR target = @target)
+ORDER BY id
 LIMIT @page_size::integer;
 
 -- name: AppendEvent :many
@@ -54,7 +72,7 @@ OVERRIDING SYSTEM VALUE
 SELECT drawn.id, @organization_id, @actor, @action, @target, @data, coalesce(sqlc.narg('at')::timestamptz, clock_timestamp()), @cause,
     sqlc.narg('impersonator')
 FROM drawn WHERE @key IS NULL OR EXISTS (SELECT FROM kept)
-RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator;
+RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by;
 
 -- name: EventOfKey :one
 SELECT k.request, sqlc.embed(l)
@@ -81,7 +99,7 @@ SELECT seq, hash FROM rolecall.audit_heads WHERE organization_id = @organization
 -- pgx would drop the spaces around it, and can't tell null from the JSON null. '' is no JSON, so it
 -- stands for null.
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
-    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash, impersonator
+    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND (seq, id) >= (@from_seq::bigint, @from_id::bigint)
 ORDER BY seq, id
@@ -93,3 +111,56 @@ LIMIT @page_size::integer;
 SELECT coalesce(min(seq) FILTER (WHERE prev_hash = @followed), 0)::bigint AS follower,
     coalesce(min(seq) FILTER (WHERE hash = @hash), 0)::bigint AS bearer
 FROM rolecall.audit_log WHERE organization_id = @organization_id;
+
+-- name: ReviewEntries :many
+-- The entries of the given actions up to an instant, chain by chain, in the order in which things
+-- happened.
+SELECT organization_id, seq, actor, action, target, before, after, at, cause
+FROM rolecall.audit_log
+WHERE (organization_id, at, seq) > (@after_organization::text, @after_at::timestamptz, @after_seq::bigint)
+    AND at <= @through::timestamptz AND action = ANY (@actions::text[])
+ORDER BY organization_id, at, seq
+LIMIT @page_size::integer;
+
+-- name: ReviewEntriesOf :many
+-- The same of one chain. It reads each action's entries by their index, and not what a product
+-- recorded between them.
+SELECT l.seq, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause
+FROM unnest(@actions::text[]) AS reviewed (action)
+CROSS JOIN LATERAL (
+    SELECT a.seq, a.actor, a.action, a.target, a.before, a.after, a.at, a.cause
+    FROM rolecall.audit_log a
+    WHERE a.organization_id = @organization_id AND a.action = reviewed.action AND a.at <= @through::timestamptz
+        AND (a.at, a.seq) > (@after_at::timestamptz, @after_seq::bigint)
+    ORDER BY a.at, a.seq
+    LIMIT @page_size::integer
+) l
+ORDER BY l.at, l.seq
+LIMIT @page_size;
+
+-- name: CountReviewEntries :one
+-- How many entries of one chain ReviewEntriesOf reads; it counts at most so many of each action.
+SELECT coalesce(sum(l.entries), 0)::bigint AS entries
+FROM unnest(@actions::text[]) AS reviewed (action)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS entries
+    FROM (
+        SELECT FROM rolecall.audit_log a
+        WHERE a.organization_id = @organization_id AND a.action = reviewed.action AND a.at <= @through::timestamptz
+        LIMIT @most::integer
+    ) counted
+) l;
+
+-- name: ReviewEntriesAbout :many
+-- The entries of the given actions about the given targets in the instance's chain, target by target, in the order in which things
+-- happened. Each target is looked up by its index: the chain has entries about all users.
+SELECT seq, actor, action, target, before, after, at, cause
+FROM rolecall.audit_log
+WHERE organization_id = '' AND target = ANY (@targets::text[]) AND action = ANY (@actions::text[]) AND at <= @through::timestamptz
+    AND (target, at, seq) > (@after_target::text, @after_at::timestamptz, @after_seq::bigint)
+ORDER BY target, at, seq
+LIMIT @page_size::integer;
+
+-- name: BodiesOf :many
+-- The bodies of the given deliveries that are still kept.
+SELECT svix_id, body::text AS body FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]) AND body IS NOT NULL;

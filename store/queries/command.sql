@@ -5,8 +5,9 @@
 
 -- name: AddCommand :one
 -- Returns when it was tried. No row: another command has the key.
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at, impersonator)
-VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request, NULL, NULL, nullif(@impersonator::text, ''))
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at, impersonator, request_id)
+VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request, NULL, NULL, nullif(@impersonator::text, ''),
+    nullif(@request_id::text, ''))
 ON CONFLICT (key) DO NOTHING
 RETURNING tried_at;
 
@@ -44,9 +45,11 @@ SELECT EXISTS (
 -- name: TryCommandAgain :one
 -- Returns when it was tried. NameCommand and EndCommand know a try by this instant, so that a try
 -- that outlives its time doesn't end the next one. A failed command begins anew, without the change
--- that was attributed to it: another actor made that change.
+-- that was attributed to it: another actor made that change. A change that is attributed to an
+-- earlier try keeps the request of that try.
 UPDATE rolecall.commands
-SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
+SET state = 'begun', tried_at = clock_timestamp(), shown_by = CASE WHEN state <> 'failed' THEN shown_by END,
+    request_id = CASE WHEN state = 'failed' OR audited_at IS NULL THEN nullif(@request_id::text, '') ELSE request_id END, audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
     sent_at = CASE WHEN state <> 'failed' THEN sent_at END, last_sent_at = CASE WHEN state <> 'failed' THEN last_sent_at END,
     organization_id = CASE WHEN state = 'failed' AND action = 'workspace.created' THEN '' ELSE organization_id END,
     target = CASE WHEN state = 'failed' AND action IN ('workspace.created', 'invitation.sent') THEN '' ELSE target END
@@ -99,15 +102,22 @@ SELECT EXISTS (
 
 -- name: MarkAudited :exec
 -- Records that changes are attributed to the commands, and the ids of what the commands made.
-UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target
-FROM (SELECT unnest(@ids::text[]) AS id, unnest(@organization_ids::text[]) AS organization_id, unnest(@targets::text[]) AS target) s
+UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target, shown_by = nullif(s.cause, c.id)
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@organization_ids::text[]) AS organization_id, unnest(@targets::text[]) AS target,
+    unnest(@causes::text[]) AS cause) s
 WHERE c.id = s.id;
+
+-- name: RequestsOfChanges :many
+-- The requests of the commands that made changes, by the causes of the changes' audit entries.
+SELECT coalesce(shown_by, id)::text AS cause, organization_id, target, action, request_id::text AS request_id
+FROM rolecall.commands
+WHERE request_id IS NOT NULL AND (id = ANY (@causes::text[]) AND shown_by IS NULL OR shown_by = ANY (@causes));
 
 -- name: PruneCommands :execrows
 DELETE FROM rolecall.commands
 WHERE id IN (
     SELECT old.id FROM rolecall.commands old
-    WHERE old.begun_at < clock_timestamp() - interval '24 hours'
+    WHERE old.begun_at < clock_timestamp() - make_interval(secs => @seconds::float8)
         AND NOT (old.state = 'begun' AND old.tried_at > clock_timestamp() - interval '20 seconds')
     ORDER BY old.begun_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
 );

@@ -21,9 +21,9 @@ WITH input AS (
     ON CONFLICT (svix_id) DO NOTHING
     RETURNING svix_id
 ), enqueued AS (
-    INSERT INTO rolecall.river_job (args, kind, max_attempts, priority, queue)
+    INSERT INTO rolecall.river_job (args, kind, max_attempts, priority, queue, metadata)
     SELECT jsonb_build_object('svix_ids', jsonb_agg(input.svix_id ORDER BY input.place)), @kind::text,
-        @max_attempts::smallint, input.priority, input.queue
+        @max_attempts::smallint, input.priority, input.queue, coalesce(sqlc.narg(metadata)::jsonb, '{}')
     FROM input JOIN stored ON stored.svix_id = input.svix_id
     WHERE input.queue <> ''
     GROUP BY input.queue, input.priority
@@ -50,7 +50,8 @@ RETURNING svix_id;
 
 -- name: LockReceivedDeliveries :many
 -- The holder of the locks applies the deliveries. A second worker then finds nothing left to do.
-SELECT svix_id, event_type, instance_id, occurred_at, received_at, body, attempts
+SELECT svix_id, event_type, instance_id, occurred_at, received_at, coalesce(replayed_at, received_at)::timestamptz AS waits_since, body,
+    attempts
 FROM rolecall.deliveries
 WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
 ORDER BY svix_id
@@ -137,11 +138,21 @@ ORDER BY id
 ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1;
 
 -- name: AppendEntries :exec
--- Appends to the audit log, in the given order.
+-- Appends to the audit log, in the given order. If the log has an entry about the same object from
+-- the same delivery, the delivery is replayed. Then it restates nothing.
 INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause, impersonator)
-SELECT unnest(@organization_ids::text[]), nullif(unnest(@actors::text[]), ''), unnest(@actions::text[]),
-    unnest(@targets::text[]), nullif(unnest(@befores::text[]), '')::json, nullif(unnest(@afters::text[]), '')::json,
-    unnest(@at::timestamptz[]), unnest(@causes::text[]), nullif(unnest(@impersonators::text[]), '');
+SELECT e.organization_id, nullif(e.actor, ''), e.action, e.target, nullif(e.before, '')::json, nullif(e.after, '')::json, e.at, e.cause,
+    nullif(e.impersonator, '')
+FROM (
+    SELECT unnest(@organization_ids::text[]) AS organization_id, unnest(@actors::text[]) AS actor, unnest(@actions::text[]) AS action,
+        unnest(@targets::text[]) AS target, unnest(@befores::text[]) AS before, unnest(@afters::text[]) AS after,
+        unnest(@at::timestamptz[]) AS at, unnest(@causes::text[]) AS cause, unnest(@impersonators::text[]) AS impersonator,
+        unnest(@restates::boolean[]) AS restates
+) e
+WHERE CASE WHEN e.restates THEN NOT EXISTS (
+    SELECT FROM rolecall.audit_log l
+    WHERE l.organization_id = e.organization_id AND l.target = e.target AND l.cause = e.cause
+) ELSE true END;
 
 -- name: EndDeliveries :exec
 -- Records the states in which deliveries ended.
@@ -199,15 +210,42 @@ SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at
 FROM rolecall.deliveries WHERE svix_id = @svix_id;
 
 -- name: ListLedgerRows :many
--- The newest first, without their bodies. Empty texts filter nothing.
+-- The newest first, without their bodies, before the given position. Empty texts filter nothing.
+-- A delivery is a user's if its object is the user or one of the user's memberships. So is one of
+-- a session or an invitation whose body names the user. As a subquery, thousands of
+-- memberships are hashed once; Postgres compares each row with each element of an array.
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries
 WHERE (@state::text = '' OR state = @state) AND (@event_type::text = '' OR event_type = @event_type)
     AND (@organization_id::text = '' OR organization_id = @organization_id)
+    AND (@user_id::text = '' OR object_id = @user_id OR object_id IN (SELECT m.id FROM rolecall.memberships m WHERE m.user_id = @user_id)
+        OR (event_type LIKE 'session.%' OR event_type LIKE 'organizationInvitation.%') AND strpos(body, @user_id) > 0)
     AND received_at >= @since AND received_at < @until
+    AND (received_at, svix_id) < (@before_at::timestamptz, @before_id::text)
 ORDER BY received_at DESC, svix_id DESC
 LIMIT @page_size::integer;
+
+-- name: NewestWithBody :one
+-- When the delivery came that has so many newer ones with bodies, of those before an instant. Its
+-- index knows the order, unlike that of all deliveries.
+SELECT received_at FROM rolecall.deliveries WHERE body IS NOT NULL AND received_at < @until::timestamptz ORDER BY received_at DESC OFFSET @newer::integer LIMIT 1;
+
+-- name: LedgerStates :many
+-- The states of the deliveries received since an instant, and of the given ones.
+SELECT svix_id, received_at, state FROM rolecall.deliveries WHERE received_at >= @since OR svix_id = ANY (@svix_ids::text[]);
+
+-- name: LedgerRowsByID :many
+-- Those of the given deliveries that the filters of ListLedgerRows select, the oldest first.
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
+    attempts, last_error, applied_at, replayed_at
+FROM rolecall.deliveries
+WHERE svix_id = ANY (@svix_ids::text[])
+    AND (@state::text = '' OR state = @state) AND (@event_type::text = '' OR event_type = @event_type)
+    AND (@organization_id::text = '' OR organization_id = @organization_id)
+    AND (@user_id::text = '' OR object_id = @user_id OR object_id IN (SELECT m.id FROM rolecall.memberships m WHERE m.user_id = @user_id)
+        OR (event_type LIKE 'session.%' OR event_type LIKE 'organizationInvitation.%') AND strpos(body, @user_id) > 0)
+ORDER BY received_at, svix_id;
 
 -- name: ReceiveAgain :exec
 UPDATE rolecall.deliveries
@@ -215,11 +253,53 @@ SET event_type = @event_type, object_id = @object_id, organization_id = @organiz
     occurred_at = @occurred_at, replayed_at = clock_timestamp(), state = 'received', attempts = 0, last_error = '', applied_at = NULL
 WHERE svix_id = @svix_id;
 
--- name: PruneBodies :execrows
--- Deletes the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
-UPDATE rolecall.deliveries SET body = NULL
-WHERE svix_id IN (
-    SELECT old.svix_id FROM rolecall.deliveries old
-    WHERE old.body IS NOT NULL AND old.received_at < @received_before AND old.state IN ('applied', 'superseded', 'ignored')
-    ORDER BY old.received_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
-);
+-- name: PruneBodies :one
+-- Deletes the bodies of deliveries that ended, from the place where the last batch came to. Those
+-- that wait, or are set aside, keep theirs.
+WITH old AS (
+    SELECT d.svix_id FROM rolecall.deliveries d
+    WHERE d.body IS NOT NULL AND d.received_at >= @received_from::timestamptz AND d.received_at < @received_before::timestamptz
+        AND d.state IN ('applied', 'superseded', 'ignored')
+    ORDER BY d.received_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
+), pruned AS (
+    UPDATE rolecall.deliveries SET body = NULL WHERE svix_id IN (SELECT svix_id FROM old) RETURNING received_at
+)
+SELECT count(*) AS pruned, coalesce(max(received_at), @received_from)::timestamptz AS reached FROM pruned;
+
+-- name: PruneDeliveries :one
+-- Deletes deliveries that ended, from the place where the last batch came to. Those that wait, or
+-- are set aside, stay. So does the newest one: by it, operators see since when the endpoint is
+-- silent.
+WITH old AS (
+    SELECT d.svix_id FROM rolecall.deliveries d
+    WHERE d.received_at >= @received_from::timestamptz
+        AND d.received_at < least(@received_before::timestamptz, (SELECT max(n.received_at) FROM rolecall.deliveries n))
+        AND d.state IN ('applied', 'superseded', 'ignored')
+    ORDER BY d.received_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
+), pruned AS (
+    DELETE FROM rolecall.deliveries WHERE svix_id IN (SELECT svix_id FROM old) RETURNING received_at
+)
+SELECT count(*) AS pruned, coalesce(max(received_at), @received_from)::timestamptz AS reached FROM pruned;
+
+-- name: EntriesOfDelivery :many
+-- What a delivery changed. No index has causes, so this looks where its entries can be: at the time
+-- of the event, and at the newest entries about its objects.
+SELECT DISTINCT ON (found.id) found.* FROM (
+    SELECT near.* FROM (
+        SELECT * FROM rolecall.audit_log a
+        WHERE a.organization_id = ANY (@organization_ids::text[]) AND a.at BETWEEN @since::timestamptz AND @until::timestamptz
+        LIMIT @search::integer
+    ) near WHERE near.cause = @cause::text
+    UNION ALL
+    SELECT about.* FROM (
+        SELECT * FROM rolecall.audit_log a
+        WHERE a.organization_id = ANY (@organization_ids) AND a.target = ANY (@targets::text[])
+        ORDER BY a.at DESC LIMIT @search
+    ) about WHERE about.cause = @cause
+) found ORDER BY found.id LIMIT @page_size::integer;
+
+-- name: JobsOfDelivery :many
+-- The jobs that apply a delivery, as long as the queue keeps them.
+SELECT id, state::text AS state, queue, attempt, created_at FROM rolecall.river_job
+WHERE kind = @kind AND args @> jsonb_build_object('svix_ids', jsonb_build_array(@svix_id::text))
+ORDER BY id DESC LIMIT 10;

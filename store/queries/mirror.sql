@@ -267,7 +267,8 @@ UPDATE rolecall.organizations o
 SET name = r.name, slug = r.slug, image_url = r.image_url, created_by = r.created_by, created_at = r.created_at,
     public_metadata = r.public_metadata, version = r.version, field_versions = r.field_versions,
     deleted_at = r.deleted_at, deleted_cause = r.deleted_cause, role_set_key = r.role_set_key,
-    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, max_memberships = r.max_memberships,
+    changed_at = clock_timestamp()
 FROM (
     SELECT unnest(@id::text[]) AS id, unnest(@name::text[]) AS name, unnest(@slug::text[]) AS slug,
         unnest(@image_url::text[]) AS image_url, unnest(@created_by::text[]) AS created_by,
@@ -276,17 +277,17 @@ FROM (
         unnest(@deleted_at::timestamptz[]) AS deleted_at, unnest(@deleted_cause::text[]) AS deleted_cause,
         unnest(@role_set_key::text[]) AS role_set_key,
         unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
-        unnest(@lifted_at::timestamptz[]) AS lifted_at
+        unnest(@lifted_at::timestamptz[]) AS lifted_at, unnest(@max_memberships::bigint[]) AS max_memberships
 ) r
 WHERE o.id = r.id;
 
 -- name: AddOrganizations :execrows
 INSERT INTO rolecall.organizations (id, name, slug, image_url, created_by, created_at, public_metadata, version,
-    field_versions, deleted_at, deleted_cause, role_set_key, deleted_received_at, lifted_at, changed_at)
+    field_versions, deleted_at, deleted_cause, role_set_key, deleted_received_at, lifted_at, max_memberships, changed_at)
 SELECT unnest(@id::text[]) AS id, unnest(@name::text[]), unnest(@slug::text[]), unnest(@image_url::text[]),
     unnest(@created_by::text[]), unnest(@created_at::timestamptz[]), unnest(@public_metadata::text[])::json,
     unnest(@version::text[])::json, unnest(@field_versions::text[])::json, unnest(@deleted_at::timestamptz[]),
     unnest(@deleted_cause::text[]), unnest(@role_set_key::text[]), unnest(@deleted_received_at::timestamptz[]),
-    unnest(@lifted_at::timestamptz[]), clock_timestamp()
+    unnest(@lifted_at::timestamptz[]), unnest(@max_memberships::bigint[]), clock_timestamp()
 ORDER BY id
 ON CONFLICT (id) DO NOTHING;

@@ -2,9 +2,9 @@
 
 -- name: EndSessions :exec
 -- Records the ends of sessions, in the order of ids. The end of a session is final, and counts from
--- when it became known first.
-INSERT INTO rolecall.ended_sessions (id)
-SELECT id FROM unnest(@ids::text[]) AS id ORDER BY id
+-- when it became known first. '' stands for an unknown user.
+INSERT INTO rolecall.ended_sessions (id, user_id)
+SELECT e.id, nullif(e.user_id, '') FROM (SELECT unnest(@ids::text[]) AS id, unnest(@user_ids::text[]) AS user_id) e ORDER BY e.id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: SessionsEnded :one
@@ -15,13 +15,10 @@ SELECT EXISTS (SELECT FROM rolecall.ended_sessions WHERE ended_at > clock_timest
     ) recent)::bigint AS deliveries;
 
 -- name: PruneSessions :execrows
--- Forgets sessions that no token names any more. A session's own tokens live for 24 hours at most
--- (package auth). But an impersonated session goes on at Clerk, and its new tokens still name the
--- impersonator's session. Clerk lets such a session live for 30 minutes, unless it is asked for
--- more; 8 days are a week, which is how long Clerk's sessions live, and a day for the last token.
+-- Forgets sessions that ended long ago.
 DELETE FROM rolecall.ended_sessions
 WHERE id IN (
     SELECT old.id FROM rolecall.ended_sessions old
-    WHERE old.ended_at < clock_timestamp() - interval '8 days'
+    WHERE old.ended_at < clock_timestamp() - make_interval(secs => @seconds::float8)
     ORDER BY old.ended_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
 );

@@ -12,7 +12,7 @@ SELECT EXISTS (
 
 -- name: CurrentSweep :one
 -- The sweep that is under way or was interrupted, whatever it covers.
-SELECT * FROM rolecall.sweeps WHERE state = 'running' ORDER BY id DESC LIMIT 1;
+SELECT * FROM rolecall.sweeps WHERE state = 'running' ORDER BY updated_at DESC, id DESC LIMIT 1;
 
 -- name: LastEndedSweep :one
 -- The newest full sweep that went through, or that a guard stopped.

@@ -1,5 +1,5 @@
-// Command smoke uses the client that oapi-codegen makes of api/openapi.yaml. It is compiled, to show
-// that the document suits the generator, and never run.
+// Command smoke uses the client that oapi-codegen makes of api/openapi.yaml. It is compiled, to
+// show that the document suits the generator, and never run.
 package main
 
 import (

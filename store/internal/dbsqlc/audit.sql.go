@@ -25,7 +25,7 @@ OVERRIDING SYSTEM VALUE
 SELECT drawn.id, $1, $2, $3, $4, $5, coalesce($6::timestamptz, clock_timestamp()), $7,
     $8
 FROM drawn WHERE $9 IS NULL OR EXISTS (SELECT FROM kept)
-RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 `
 
 type AppendEventParams struct {
@@ -78,6 +78,69 @@ func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParam
 			&i.PrevHash,
 			&i.Hash,
 			&i.Impersonator,
+			&i.ErasedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const AuditArrivals = `-- name: AuditArrivals :many
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
+FROM rolecall.audit_log
+WHERE id > $1 AND ($2::text = '' OR organization_id = $2)
+    AND ($3::text = '' OR actor = $3) AND ($4::text = '' OR action = $4) AND ($5::text = '' OR target = $5)
+ORDER BY id
+LIMIT $6::integer
+`
+
+type AuditArrivalsParams struct {
+	AfterID        int64  `json:"after_id"`
+	OrganizationID string `json:"organization_id"`
+	Actor          string `json:"actor"`
+	Action         string `json:"action"`
+	Target         string `json:"target"`
+	PageSize       int32  `json:"page_size"`
+}
+
+// Entries after the given id, in the order of their ids. A later entry may be committed first.
+func (q *Queries) AuditArrivals(ctx context.Context, db DBTX, arg AuditArrivalsParams) ([]RolecallAuditLog, error) {
+	rows, err := db.Query(ctx, AuditArrivals,
+		arg.AfterID,
+		arg.OrganizationID,
+		arg.Actor,
+		arg.Action,
+		arg.Target,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallAuditLog
+	for rows.Next() {
+		var i RolecallAuditLog
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Actor,
+			&i.Action,
+			&i.Target,
+			&i.Before,
+			&i.After,
+			&i.At,
+			&i.Cause,
+			&i.Data,
+			&i.Seq,
+			&i.PrevHash,
+			&i.Hash,
+			&i.Impersonator,
+			&i.ErasedBy,
 		); err != nil {
 			return nil, err
 		}
@@ -91,7 +154,7 @@ func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParam
 
 const AuditPage = `-- name: AuditPage :many
 
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND seq <= $2 AND at >= $3 AND at < $4
     AND (at, seq) < ($5::timestamptz, $6::bigint)
@@ -146,6 +209,7 @@ func (q *Queries) AuditPage(ctx context.Context, db DBTX, arg AuditPageParams) (
 			&i.PrevHash,
 			&i.Hash,
 			&i.Impersonator,
+			&i.ErasedBy,
 		); err != nil {
 			return nil, err
 		}
@@ -158,7 +222,7 @@ func (q *Queries) AuditPage(ctx context.Context, db DBTX, arg AuditPageParams) (
 }
 
 const AuditPageOfAction = `-- name: AuditPageOfAction :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND action = $2 AND seq <= $3 AND at >= $4 AND at < $5
     AND (at, seq) < ($6::timestamptz, $7::bigint)
@@ -210,6 +274,7 @@ func (q *Queries) AuditPageOfAction(ctx context.Context, db DBTX, arg AuditPageO
 			&i.PrevHash,
 			&i.Hash,
 			&i.Impersonator,
+			&i.ErasedBy,
 		); err != nil {
 			return nil, err
 		}
@@ -222,7 +287,7 @@ func (q *Queries) AuditPageOfAction(ctx context.Context, db DBTX, arg AuditPageO
 }
 
 const AuditPageOfActor = `-- name: AuditPageOfActor :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND actor = $2 AND seq <= $3 AND at >= $4 AND at < $5
     AND (at, seq) < ($6::timestamptz, $7::bigint)
@@ -277,6 +342,71 @@ func (q *Queries) AuditPageOfActor(ctx context.Context, db DBTX, arg AuditPageOf
 			&i.PrevHash,
 			&i.Hash,
 			&i.Impersonator,
+			&i.ErasedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const AuditPageOfAll = `-- name: AuditPageOfAll :many
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
+FROM rolecall.audit_log
+WHERE id < $1 AND at >= $2 AND at < $3
+    AND ($4::text = '' OR actor = $4) AND ($5::text = '' OR action = $5) AND ($6::text = '' OR target = $6)
+ORDER BY id DESC
+LIMIT $7::integer
+`
+
+type AuditPageOfAllParams struct {
+	BeforeID int64     `json:"before_id"`
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until"`
+	Actor    string    `json:"actor"`
+	Action   string    `json:"action"`
+	Target   string    `json:"target"`
+	PageSize int32     `json:"page_size"`
+}
+
+// One page of the entries of all organizations, the newest first, before the given id.
+func (q *Queries) AuditPageOfAll(ctx context.Context, db DBTX, arg AuditPageOfAllParams) ([]RolecallAuditLog, error) {
+	rows, err := db.Query(ctx, AuditPageOfAll,
+		arg.BeforeID,
+		arg.Since,
+		arg.Until,
+		arg.Actor,
+		arg.Action,
+		arg.Target,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallAuditLog
+	for rows.Next() {
+		var i RolecallAuditLog
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Actor,
+			&i.Action,
+			&i.Target,
+			&i.Before,
+			&i.After,
+			&i.At,
+			&i.Cause,
+			&i.Data,
+			&i.Seq,
+			&i.PrevHash,
+			&i.Hash,
+			&i.Impersonator,
+			&i.ErasedBy,
 		); err != nil {
 			return nil, err
 		}
@@ -289,7 +419,7 @@ func (q *Queries) AuditPageOfActor(ctx context.Context, db DBTX, arg AuditPageOf
 }
 
 const AuditPageOfTarget = `-- name: AuditPageOfTarget :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND target = $2 AND seq <= $3 AND at >= $4 AND at < $5
     AND (at, seq) < ($6::timestamptz, $7::bigint)
@@ -346,7 +476,38 @@ func (q *Queries) AuditPageOfTarget(ctx context.Context, db DBTX, arg AuditPageO
 			&i.PrevHash,
 			&i.Hash,
 			&i.Impersonator,
+			&i.ErasedBy,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const BodiesOf = `-- name: BodiesOf :many
+SELECT svix_id, body::text AS body FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[]) AND body IS NOT NULL
+`
+
+type BodiesOfRow struct {
+	SvixID string `json:"svix_id"`
+	Body   string `json:"body"`
+}
+
+// The bodies of the given deliveries that are still kept.
+func (q *Queries) BodiesOf(ctx context.Context, db DBTX, svixIds []string) ([]BodiesOfRow, error) {
+	rows, err := db.Query(ctx, BodiesOf, svixIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []BodiesOfRow
+	for rows.Next() {
+		var i BodiesOfRow
+		if err := rows.Scan(&i.SvixID, &i.Body); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -375,7 +536,7 @@ func (q *Queries) ChainHead(ctx context.Context, db DBTX, organizationID string)
 
 const ChainLinks = `-- name: ChainLinks :many
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
-    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash, impersonator
+    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash, impersonator, erased_by
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND (seq, id) >= ($2::bigint, $3::bigint)
 ORDER BY seq, id
@@ -404,6 +565,7 @@ type ChainLinksRow struct {
 	PrevHash       []byte    `json:"prev_hash"`
 	Hash           []byte    `json:"hash"`
 	Impersonator   *string   `json:"impersonator"`
+	ErasedBy       *int64    `json:"erased_by"`
 }
 
 // Entries of a chain as they stand, beginning with the given position. A position has the id beside
@@ -439,6 +601,7 @@ func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams)
 			&i.PrevHash,
 			&i.Hash,
 			&i.Impersonator,
+			&i.ErasedBy,
 		); err != nil {
 			return nil, err
 		}
@@ -450,8 +613,41 @@ func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams)
 	return items, nil
 }
 
+const CountReviewEntries = `-- name: CountReviewEntries :one
+SELECT coalesce(sum(l.entries), 0)::bigint AS entries
+FROM unnest($1::text[]) AS reviewed (action)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS entries
+    FROM (
+        SELECT FROM rolecall.audit_log a
+        WHERE a.organization_id = $2 AND a.action = reviewed.action AND a.at <= $3::timestamptz
+        LIMIT $4::integer
+    ) counted
+) l
+`
+
+type CountReviewEntriesParams struct {
+	Actions        []string  `json:"actions"`
+	OrganizationID string    `json:"organization_id"`
+	Through        time.Time `json:"through"`
+	Most           int32     `json:"most"`
+}
+
+// How many entries of one chain ReviewEntriesOf reads; it counts at most so many of each action.
+func (q *Queries) CountReviewEntries(ctx context.Context, db DBTX, arg CountReviewEntriesParams) (int64, error) {
+	row := db.QueryRow(ctx, CountReviewEntries,
+		arg.Actions,
+		arg.OrganizationID,
+		arg.Through,
+		arg.Most,
+	)
+	var entries int64
+	err := row.Scan(&entries)
+	return entries, err
+}
+
 const EventOfKey = `-- name: EventOfKey :one
-SELECT k.request, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash, l.impersonator
+SELECT k.request, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash, l.impersonator, l.erased_by
 FROM rolecall.audit_keys k
 JOIN rolecall.audit_log l ON l.id = k.entry_id
 WHERE k.key = $1::bytea
@@ -481,6 +677,7 @@ func (q *Queries) EventOfKey(ctx context.Context, db DBTX, key []byte) (EventOfK
 		&i.RolecallAuditLog.PrevHash,
 		&i.RolecallAuditLog.Hash,
 		&i.RolecallAuditLog.Impersonator,
+		&i.RolecallAuditLog.ErasedBy,
 	)
 	return i, err
 }
@@ -527,4 +724,215 @@ func (q *Queries) NextChain(ctx context.Context, db DBTX, after string) (string,
 	var organization_id string
 	err := row.Scan(&organization_id)
 	return organization_id, err
+}
+
+const ReviewEntries = `-- name: ReviewEntries :many
+SELECT organization_id, seq, actor, action, target, before, after, at, cause
+FROM rolecall.audit_log
+WHERE (organization_id, at, seq) > ($1::text, $2::timestamptz, $3::bigint)
+    AND at <= $4::timestamptz AND action = ANY ($5::text[])
+ORDER BY organization_id, at, seq
+LIMIT $6::integer
+`
+
+type ReviewEntriesParams struct {
+	AfterOrganization string    `json:"after_organization"`
+	AfterAt           time.Time `json:"after_at"`
+	AfterSeq          int64     `json:"after_seq"`
+	Through           time.Time `json:"through"`
+	Actions           []string  `json:"actions"`
+	PageSize          int32     `json:"page_size"`
+}
+
+type ReviewEntriesRow struct {
+	OrganizationID string          `json:"organization_id"`
+	Seq            int64           `json:"seq"`
+	Actor          *string         `json:"actor"`
+	Action         string          `json:"action"`
+	Target         string          `json:"target"`
+	Before         json.RawMessage `json:"before"`
+	After          json.RawMessage `json:"after"`
+	At             time.Time       `json:"at"`
+	Cause          string          `json:"cause"`
+}
+
+// The entries of the given actions up to an instant, chain by chain, in the order in which things
+// happened.
+func (q *Queries) ReviewEntries(ctx context.Context, db DBTX, arg ReviewEntriesParams) ([]ReviewEntriesRow, error) {
+	rows, err := db.Query(ctx, ReviewEntries,
+		arg.AfterOrganization,
+		arg.AfterAt,
+		arg.AfterSeq,
+		arg.Through,
+		arg.Actions,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReviewEntriesRow
+	for rows.Next() {
+		var i ReviewEntriesRow
+		if err := rows.Scan(
+			&i.OrganizationID,
+			&i.Seq,
+			&i.Actor,
+			&i.Action,
+			&i.Target,
+			&i.Before,
+			&i.After,
+			&i.At,
+			&i.Cause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ReviewEntriesAbout = `-- name: ReviewEntriesAbout :many
+SELECT seq, actor, action, target, before, after, at, cause
+FROM rolecall.audit_log
+WHERE organization_id = '' AND target = ANY ($1::text[]) AND action = ANY ($2::text[]) AND at <= $3::timestamptz
+    AND (target, at, seq) > ($4::text, $5::timestamptz, $6::bigint)
+ORDER BY target, at, seq
+LIMIT $7::integer
+`
+
+type ReviewEntriesAboutParams struct {
+	Targets     []string  `json:"targets"`
+	Actions     []string  `json:"actions"`
+	Through     time.Time `json:"through"`
+	AfterTarget string    `json:"after_target"`
+	AfterAt     time.Time `json:"after_at"`
+	AfterSeq    int64     `json:"after_seq"`
+	PageSize    int32     `json:"page_size"`
+}
+
+type ReviewEntriesAboutRow struct {
+	Seq    int64           `json:"seq"`
+	Actor  *string         `json:"actor"`
+	Action string          `json:"action"`
+	Target string          `json:"target"`
+	Before json.RawMessage `json:"before"`
+	After  json.RawMessage `json:"after"`
+	At     time.Time       `json:"at"`
+	Cause  string          `json:"cause"`
+}
+
+// The entries of the given actions about the given targets in the instance's chain, target by target, in the order in which things
+// happened. Each target is looked up by its index: the chain has entries about all users.
+func (q *Queries) ReviewEntriesAbout(ctx context.Context, db DBTX, arg ReviewEntriesAboutParams) ([]ReviewEntriesAboutRow, error) {
+	rows, err := db.Query(ctx, ReviewEntriesAbout,
+		arg.Targets,
+		arg.Actions,
+		arg.Through,
+		arg.AfterTarget,
+		arg.AfterAt,
+		arg.AfterSeq,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReviewEntriesAboutRow
+	for rows.Next() {
+		var i ReviewEntriesAboutRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.Actor,
+			&i.Action,
+			&i.Target,
+			&i.Before,
+			&i.After,
+			&i.At,
+			&i.Cause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ReviewEntriesOf = `-- name: ReviewEntriesOf :many
+SELECT l.seq, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause
+FROM unnest($1::text[]) AS reviewed (action)
+CROSS JOIN LATERAL (
+    SELECT a.seq, a.actor, a.action, a.target, a.before, a.after, a.at, a.cause
+    FROM rolecall.audit_log a
+    WHERE a.organization_id = $2 AND a.action = reviewed.action AND a.at <= $3::timestamptz
+        AND (a.at, a.seq) > ($4::timestamptz, $5::bigint)
+    ORDER BY a.at, a.seq
+    LIMIT $6::integer
+) l
+ORDER BY l.at, l.seq
+LIMIT $6
+`
+
+type ReviewEntriesOfParams struct {
+	Actions        []string  `json:"actions"`
+	OrganizationID string    `json:"organization_id"`
+	Through        time.Time `json:"through"`
+	AfterAt        time.Time `json:"after_at"`
+	AfterSeq       int64     `json:"after_seq"`
+	PageSize       int32     `json:"page_size"`
+}
+
+type ReviewEntriesOfRow struct {
+	Seq    int64           `json:"seq"`
+	Actor  *string         `json:"actor"`
+	Action string          `json:"action"`
+	Target string          `json:"target"`
+	Before json.RawMessage `json:"before"`
+	After  json.RawMessage `json:"after"`
+	At     time.Time       `json:"at"`
+	Cause  string          `json:"cause"`
+}
+
+// The same of one chain. It reads each action's entries by their index, and not what a product
+// recorded between them.
+func (q *Queries) ReviewEntriesOf(ctx context.Context, db DBTX, arg ReviewEntriesOfParams) ([]ReviewEntriesOfRow, error) {
+	rows, err := db.Query(ctx, ReviewEntriesOf,
+		arg.Actions,
+		arg.OrganizationID,
+		arg.Through,
+		arg.AfterAt,
+		arg.AfterSeq,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReviewEntriesOfRow
+	for rows.Next() {
+		var i ReviewEntriesOfRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.Actor,
+			&i.Action,
+			&i.Target,
+			&i.Before,
+			&i.After,
+			&i.At,
+			&i.Cause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -13,8 +13,9 @@ import (
 
 const AddCommand = `-- name: AddCommand :one
 
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at, impersonator)
-VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL, NULL, nullif($9::text, ''))
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at, impersonator, request_id)
+VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL, NULL, nullif($9::text, ''),
+    nullif($10::text, ''))
 ON CONFLICT (key) DO NOTHING
 RETURNING tried_at
 `
@@ -29,6 +30,7 @@ type AddCommandParams struct {
 	Key            []byte `json:"key"`
 	Request        []byte `json:"request"`
 	Impersonator   string `json:"impersonator"`
+	RequestID      string `json:"request_id"`
 }
 
 // Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces
@@ -47,6 +49,7 @@ func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams)
 		arg.Key,
 		arg.Request,
 		arg.Impersonator,
+		arg.RequestID,
 	)
 	var tried_at time.Time
 	err := row.Scan(&tried_at)
@@ -176,8 +179,9 @@ func (q *Queries) MadeByAnother(ctx context.Context, db DBTX, arg MadeByAnotherP
 }
 
 const MarkAudited = `-- name: MarkAudited :exec
-UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target
-FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS organization_id, unnest($3::text[]) AS target) s
+UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target, shown_by = nullif(s.cause, c.id)
+FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS organization_id, unnest($3::text[]) AS target,
+    unnest($4::text[]) AS cause) s
 WHERE c.id = s.id
 `
 
@@ -185,11 +189,17 @@ type MarkAuditedParams struct {
 	Ids             []string `json:"ids"`
 	OrganizationIds []string `json:"organization_ids"`
 	Targets         []string `json:"targets"`
+	Causes          []string `json:"causes"`
 }
 
 // Records that changes are attributed to the commands, and the ids of what the commands made.
 func (q *Queries) MarkAudited(ctx context.Context, db DBTX, arg MarkAuditedParams) error {
-	_, err := db.Exec(ctx, MarkAudited, arg.Ids, arg.OrganizationIds, arg.Targets)
+	_, err := db.Exec(ctx, MarkAudited,
+		arg.Ids,
+		arg.OrganizationIds,
+		arg.Targets,
+		arg.Causes,
+	)
 	return err
 }
 
@@ -381,18 +391,64 @@ const PruneCommands = `-- name: PruneCommands :execrows
 DELETE FROM rolecall.commands
 WHERE id IN (
     SELECT old.id FROM rolecall.commands old
-    WHERE old.begun_at < clock_timestamp() - interval '24 hours'
+    WHERE old.begun_at < clock_timestamp() - make_interval(secs => $1::float8)
         AND NOT (old.state = 'begun' AND old.tried_at > clock_timestamp() - interval '20 seconds')
-    ORDER BY old.begun_at LIMIT $1::integer FOR UPDATE SKIP LOCKED
+    ORDER BY old.begun_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
 `
 
-func (q *Queries) PruneCommands(ctx context.Context, db DBTX, batch int32) (int64, error) {
-	result, err := db.Exec(ctx, PruneCommands, batch)
+type PruneCommandsParams struct {
+	Seconds float64 `json:"seconds"`
+	Batch   int32   `json:"batch"`
+}
+
+func (q *Queries) PruneCommands(ctx context.Context, db DBTX, arg PruneCommandsParams) (int64, error) {
+	result, err := db.Exec(ctx, PruneCommands, arg.Seconds, arg.Batch)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const RequestsOfChanges = `-- name: RequestsOfChanges :many
+SELECT coalesce(shown_by, id)::text AS cause, organization_id, target, action, request_id::text AS request_id
+FROM rolecall.commands
+WHERE request_id IS NOT NULL AND (id = ANY ($1::text[]) AND shown_by IS NULL OR shown_by = ANY ($1))
+`
+
+type RequestsOfChangesRow struct {
+	Cause          string `json:"cause"`
+	OrganizationID string `json:"organization_id"`
+	Target         string `json:"target"`
+	Action         string `json:"action"`
+	RequestID      string `json:"request_id"`
+}
+
+// The requests of the commands that made changes, by the causes of the changes' audit entries.
+func (q *Queries) RequestsOfChanges(ctx context.Context, db DBTX, causes []string) ([]RequestsOfChangesRow, error) {
+	rows, err := db.Query(ctx, RequestsOfChanges, causes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RequestsOfChangesRow
+	for rows.Next() {
+		var i RequestsOfChangesRow
+		if err := rows.Scan(
+			&i.Cause,
+			&i.OrganizationID,
+			&i.Target,
+			&i.Action,
+			&i.RequestID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const RoleKeys = `-- name: RoleKeys :many
@@ -441,18 +497,25 @@ func (q *Queries) SendCommand(ctx context.Context, db DBTX, arg SendCommandParam
 
 const TryCommandAgain = `-- name: TryCommandAgain :one
 UPDATE rolecall.commands
-SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
+SET state = 'begun', tried_at = clock_timestamp(), shown_by = CASE WHEN state <> 'failed' THEN shown_by END,
+    request_id = CASE WHEN state = 'failed' OR audited_at IS NULL THEN nullif($1::text, '') ELSE request_id END, audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
     sent_at = CASE WHEN state <> 'failed' THEN sent_at END, last_sent_at = CASE WHEN state <> 'failed' THEN last_sent_at END,
     organization_id = CASE WHEN state = 'failed' AND action = 'workspace.created' THEN '' ELSE organization_id END,
     target = CASE WHEN state = 'failed' AND action IN ('workspace.created', 'invitation.sent') THEN '' ELSE target END
-WHERE id = $1 RETURNING tried_at
+WHERE id = $2 RETURNING tried_at
 `
+
+type TryCommandAgainParams struct {
+	RequestID string `json:"request_id"`
+	ID        string `json:"id"`
+}
 
 // Returns when it was tried. NameCommand and EndCommand know a try by this instant, so that a try
 // that outlives its time doesn't end the next one. A failed command begins anew, without the change
-// that was attributed to it: another actor made that change.
-func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) (time.Time, error) {
-	row := db.QueryRow(ctx, TryCommandAgain, id)
+// that was attributed to it: another actor made that change. A change that is attributed to an
+// earlier try keeps the request of that try.
+func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, arg TryCommandAgainParams) (time.Time, error) {
+	row := db.QueryRow(ctx, TryCommandAgain, arg.RequestID, arg.ID)
 	var tried_at time.Time
 	err := row.Scan(&tried_at)
 	return tried_at, err

@@ -29,13 +29,13 @@ WITH input AS (
     ON CONFLICT (svix_id) DO NOTHING
     RETURNING svix_id
 ), enqueued AS (
-    INSERT INTO rolecall.river_job (args, kind, max_attempts, priority, queue)
+    INSERT INTO rolecall.river_job (args, kind, max_attempts, priority, queue, metadata)
     SELECT jsonb_build_object('svix_ids', jsonb_agg(input.svix_id ORDER BY input.place)), $14::text,
-        $15::smallint, input.priority, input.queue
+        $15::smallint, input.priority, input.queue, coalesce($16::jsonb, '{}')
     FROM input JOIN stored ON stored.svix_id = input.svix_id
     WHERE input.queue <> ''
     GROUP BY input.queue, input.priority
-    RETURNING CASE WHEN queue <> ALL ($16::text[])
+    RETURNING CASE WHEN queue <> ALL ($17::text[])
         THEN pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text) END
 )
 SELECT svix_id FROM stored
@@ -57,6 +57,7 @@ type AcceptDeliveriesParams struct {
 	Priorities      []int16     `json:"priorities"`
 	Kind            string      `json:"kind"`
 	MaxAttempts     int16       `json:"max_attempts"`
+	Metadata        []byte      `json:"metadata"`
 	Quiet           []string    `json:"quiet"`
 }
 
@@ -81,6 +82,7 @@ func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliv
 		arg.Priorities,
 		arg.Kind,
 		arg.MaxAttempts,
+		arg.Metadata,
 		arg.Quiet,
 	)
 	if err != nil {
@@ -103,9 +105,18 @@ func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliv
 
 const AppendEntries = `-- name: AppendEntries :exec
 INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause, impersonator)
-SELECT unnest($1::text[]), nullif(unnest($2::text[]), ''), unnest($3::text[]),
-    unnest($4::text[]), nullif(unnest($5::text[]), '')::json, nullif(unnest($6::text[]), '')::json,
-    unnest($7::timestamptz[]), unnest($8::text[]), nullif(unnest($9::text[]), '')
+SELECT e.organization_id, nullif(e.actor, ''), e.action, e.target, nullif(e.before, '')::json, nullif(e.after, '')::json, e.at, e.cause,
+    nullif(e.impersonator, '')
+FROM (
+    SELECT unnest($1::text[]) AS organization_id, unnest($2::text[]) AS actor, unnest($3::text[]) AS action,
+        unnest($4::text[]) AS target, unnest($5::text[]) AS before, unnest($6::text[]) AS after,
+        unnest($7::timestamptz[]) AS at, unnest($8::text[]) AS cause, unnest($9::text[]) AS impersonator,
+        unnest($10::boolean[]) AS restates
+) e
+WHERE CASE WHEN e.restates THEN NOT EXISTS (
+    SELECT FROM rolecall.audit_log l
+    WHERE l.organization_id = e.organization_id AND l.target = e.target AND l.cause = e.cause
+) ELSE true END
 `
 
 type AppendEntriesParams struct {
@@ -118,9 +129,11 @@ type AppendEntriesParams struct {
 	At              []time.Time `json:"at"`
 	Causes          []string    `json:"causes"`
 	Impersonators   []string    `json:"impersonators"`
+	Restates        []bool      `json:"restates"`
 }
 
-// Appends to the audit log, in the given order.
+// Appends to the audit log, in the given order. If the log has an entry about the same object from
+// the same delivery, the delivery is replayed. Then it restates nothing.
 func (q *Queries) AppendEntries(ctx context.Context, db DBTX, arg AppendEntriesParams) error {
 	_, err := db.Exec(ctx, AppendEntries,
 		arg.OrganizationIds,
@@ -132,6 +145,7 @@ func (q *Queries) AppendEntries(ctx context.Context, db DBTX, arg AppendEntriesP
 		arg.At,
 		arg.Causes,
 		arg.Impersonators,
+		arg.Restates,
 	)
 	return err
 }
@@ -220,6 +234,78 @@ func (q *Queries) EndDeliveries(ctx context.Context, db DBTX, arg EndDeliveriesP
 	return err
 }
 
+const EntriesOfDelivery = `-- name: EntriesOfDelivery :many
+SELECT DISTINCT ON (found.id) found.id, found.organization_id, found.actor, found.action, found.target, found.before, found.after, found.at, found.cause, found.data, found.seq, found.prev_hash, found.hash, found.impersonator, found.erased_by FROM (
+    SELECT near.id, near.organization_id, near.actor, near.action, near.target, near.before, near.after, near.at, near.cause, near.data, near.seq, near.prev_hash, near.hash, near.impersonator, near.erased_by FROM (
+        SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by FROM rolecall.audit_log a
+        WHERE a.organization_id = ANY ($1::text[]) AND a.at BETWEEN $2::timestamptz AND $3::timestamptz
+        LIMIT $4::integer
+    ) near WHERE near.cause = $5::text
+    UNION ALL
+    SELECT about.id, about.organization_id, about.actor, about.action, about.target, about.before, about.after, about.at, about.cause, about.data, about.seq, about.prev_hash, about.hash, about.impersonator, about.erased_by FROM (
+        SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by FROM rolecall.audit_log a
+        WHERE a.organization_id = ANY ($1) AND a.target = ANY ($6::text[])
+        ORDER BY a.at DESC LIMIT $4
+    ) about WHERE about.cause = $5
+) found ORDER BY found.id LIMIT $7::integer
+`
+
+type EntriesOfDeliveryParams struct {
+	OrganizationIds []string  `json:"organization_ids"`
+	Since           time.Time `json:"since"`
+	Until           time.Time `json:"until"`
+	Search          int32     `json:"search"`
+	Cause           string    `json:"cause"`
+	Targets         []string  `json:"targets"`
+	PageSize        int32     `json:"page_size"`
+}
+
+// What a delivery changed. No index has causes, so this looks where its entries can be: at the time
+// of the event, and at the newest entries about its objects.
+func (q *Queries) EntriesOfDelivery(ctx context.Context, db DBTX, arg EntriesOfDeliveryParams) ([]RolecallAuditLog, error) {
+	rows, err := db.Query(ctx, EntriesOfDelivery,
+		arg.OrganizationIds,
+		arg.Since,
+		arg.Until,
+		arg.Search,
+		arg.Cause,
+		arg.Targets,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallAuditLog
+	for rows.Next() {
+		var i RolecallAuditLog
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Actor,
+			&i.Action,
+			&i.Target,
+			&i.Before,
+			&i.After,
+			&i.At,
+			&i.Cause,
+			&i.Data,
+			&i.Seq,
+			&i.PrevHash,
+			&i.Hash,
+			&i.Impersonator,
+			&i.ErasedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const FailDelivery = `-- name: FailDelivery :one
 UPDATE rolecall.deliveries
 SET attempts = attempts + 1, last_error = $1,
@@ -270,6 +356,52 @@ func (q *Queries) FindLedgerRow(ctx context.Context, db DBTX, svixID string) (Ro
 	return i, err
 }
 
+const JobsOfDelivery = `-- name: JobsOfDelivery :many
+SELECT id, state::text AS state, queue, attempt, created_at FROM rolecall.river_job
+WHERE kind = $1 AND args @> jsonb_build_object('svix_ids', jsonb_build_array($2::text))
+ORDER BY id DESC LIMIT 10
+`
+
+type JobsOfDeliveryParams struct {
+	Kind   string `json:"kind"`
+	SvixID string `json:"svix_id"`
+}
+
+type JobsOfDeliveryRow struct {
+	ID        int64     `json:"id"`
+	State     string    `json:"state"`
+	Queue     string    `json:"queue"`
+	Attempt   int16     `json:"attempt"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// The jobs that apply a delivery, as long as the queue keeps them.
+func (q *Queries) JobsOfDelivery(ctx context.Context, db DBTX, arg JobsOfDeliveryParams) ([]JobsOfDeliveryRow, error) {
+	rows, err := db.Query(ctx, JobsOfDelivery, arg.Kind, arg.SvixID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JobsOfDeliveryRow
+	for rows.Next() {
+		var i JobsOfDeliveryRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Queue,
+			&i.Attempt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const KnownDigests = `-- name: KnownDigests :many
 SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[])
 `
@@ -300,23 +432,142 @@ func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) (
 	return items, nil
 }
 
+const LedgerRowsByID = `-- name: LedgerRowsByID :many
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
+    attempts, last_error, applied_at, replayed_at
+FROM rolecall.deliveries
+WHERE svix_id = ANY ($1::text[])
+    AND ($2::text = '' OR state = $2) AND ($3::text = '' OR event_type = $3)
+    AND ($4::text = '' OR organization_id = $4)
+    AND ($5::text = '' OR object_id = $5 OR object_id IN (SELECT m.id FROM rolecall.memberships m WHERE m.user_id = $5)
+        OR (event_type LIKE 'session.%' OR event_type LIKE 'organizationInvitation.%') AND strpos(body, $5) > 0)
+ORDER BY received_at, svix_id
+`
+
+type LedgerRowsByIDParams struct {
+	SvixIds        []string `json:"svix_ids"`
+	State          string   `json:"state"`
+	EventType      string   `json:"event_type"`
+	OrganizationID string   `json:"organization_id"`
+	UserID         string   `json:"user_id"`
+}
+
+type LedgerRowsByIDRow struct {
+	SvixID         string     `json:"svix_id"`
+	EventType      string     `json:"event_type"`
+	ObjectID       string     `json:"object_id"`
+	OrganizationID string     `json:"organization_id"`
+	InstanceID     string     `json:"instance_id"`
+	OccurredAt     time.Time  `json:"occurred_at"`
+	ReceivedAt     time.Time  `json:"received_at"`
+	BodySha256     []byte     `json:"body_sha256"`
+	State          string     `json:"state"`
+	Attempts       int32      `json:"attempts"`
+	LastError      string     `json:"last_error"`
+	AppliedAt      *time.Time `json:"applied_at"`
+	ReplayedAt     *time.Time `json:"replayed_at"`
+}
+
+// Those of the given deliveries that the filters of ListLedgerRows select, the oldest first.
+func (q *Queries) LedgerRowsByID(ctx context.Context, db DBTX, arg LedgerRowsByIDParams) ([]LedgerRowsByIDRow, error) {
+	rows, err := db.Query(ctx, LedgerRowsByID,
+		arg.SvixIds,
+		arg.State,
+		arg.EventType,
+		arg.OrganizationID,
+		arg.UserID,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LedgerRowsByIDRow
+	for rows.Next() {
+		var i LedgerRowsByIDRow
+		if err := rows.Scan(
+			&i.SvixID,
+			&i.EventType,
+			&i.ObjectID,
+			&i.OrganizationID,
+			&i.InstanceID,
+			&i.OccurredAt,
+			&i.ReceivedAt,
+			&i.BodySha256,
+			&i.State,
+			&i.Attempts,
+			&i.LastError,
+			&i.AppliedAt,
+			&i.ReplayedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const LedgerStates = `-- name: LedgerStates :many
+SELECT svix_id, received_at, state FROM rolecall.deliveries WHERE received_at >= $1 OR svix_id = ANY ($2::text[])
+`
+
+type LedgerStatesParams struct {
+	Since   time.Time `json:"since"`
+	SvixIds []string  `json:"svix_ids"`
+}
+
+type LedgerStatesRow struct {
+	SvixID     string    `json:"svix_id"`
+	ReceivedAt time.Time `json:"received_at"`
+	State      string    `json:"state"`
+}
+
+// The states of the deliveries received since an instant, and of the given ones.
+func (q *Queries) LedgerStates(ctx context.Context, db DBTX, arg LedgerStatesParams) ([]LedgerStatesRow, error) {
+	rows, err := db.Query(ctx, LedgerStates, arg.Since, arg.SvixIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LedgerStatesRow
+	for rows.Next() {
+		var i LedgerStatesRow
+		if err := rows.Scan(&i.SvixID, &i.ReceivedAt, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ListLedgerRows = `-- name: ListLedgerRows :many
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries
 WHERE ($1::text = '' OR state = $1) AND ($2::text = '' OR event_type = $2)
     AND ($3::text = '' OR organization_id = $3)
-    AND received_at >= $4 AND received_at < $5
+    AND ($4::text = '' OR object_id = $4 OR object_id IN (SELECT m.id FROM rolecall.memberships m WHERE m.user_id = $4)
+        OR (event_type LIKE 'session.%' OR event_type LIKE 'organizationInvitation.%') AND strpos(body, $4) > 0)
+    AND received_at >= $5 AND received_at < $6
+    AND (received_at, svix_id) < ($7::timestamptz, $8::text)
 ORDER BY received_at DESC, svix_id DESC
-LIMIT $6::integer
+LIMIT $9::integer
 `
 
 type ListLedgerRowsParams struct {
 	State          string    `json:"state"`
 	EventType      string    `json:"event_type"`
 	OrganizationID string    `json:"organization_id"`
+	UserID         string    `json:"user_id"`
 	Since          time.Time `json:"since"`
 	Until          time.Time `json:"until"`
+	BeforeAt       time.Time `json:"before_at"`
+	BeforeID       string    `json:"before_id"`
 	PageSize       int32     `json:"page_size"`
 }
 
@@ -336,14 +587,20 @@ type ListLedgerRowsRow struct {
 	ReplayedAt     *time.Time `json:"replayed_at"`
 }
 
-// The newest first, without their bodies. Empty texts filter nothing.
+// The newest first, without their bodies, before the given position. Empty texts filter nothing.
+// A delivery is a user's if its object is the user or one of the user's memberships. So is one of
+// a session or an invitation whose body names the user. As a subquery, thousands of
+// memberships are hashed once; Postgres compares each row with each element of an array.
 func (q *Queries) ListLedgerRows(ctx context.Context, db DBTX, arg ListLedgerRowsParams) ([]ListLedgerRowsRow, error) {
 	rows, err := db.Query(ctx, ListLedgerRows,
 		arg.State,
 		arg.EventType,
 		arg.OrganizationID,
+		arg.UserID,
 		arg.Since,
 		arg.Until,
+		arg.BeforeAt,
+		arg.BeforeID,
 		arg.PageSize,
 	)
 	if err != nil {
@@ -407,7 +664,8 @@ func (q *Queries) LockLedgerRow(ctx context.Context, db DBTX, svixID string) (Ro
 }
 
 const LockReceivedDeliveries = `-- name: LockReceivedDeliveries :many
-SELECT svix_id, event_type, instance_id, occurred_at, received_at, body, attempts
+SELECT svix_id, event_type, instance_id, occurred_at, received_at, coalesce(replayed_at, received_at)::timestamptz AS waits_since, body,
+    attempts
 FROM rolecall.deliveries
 WHERE svix_id = ANY ($1::text[]) AND state = 'received'
 ORDER BY svix_id
@@ -420,6 +678,7 @@ type LockReceivedDeliveriesRow struct {
 	InstanceID string    `json:"instance_id"`
 	OccurredAt time.Time `json:"occurred_at"`
 	ReceivedAt time.Time `json:"received_at"`
+	WaitsSince time.Time `json:"waits_since"`
 	Body       *string   `json:"body"`
 	Attempts   int32     `json:"attempts"`
 }
@@ -440,6 +699,7 @@ func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds [
 			&i.InstanceID,
 			&i.OccurredAt,
 			&i.ReceivedAt,
+			&i.WaitsSince,
 			&i.Body,
 			&i.Attempts,
 		); err != nil {
@@ -536,6 +796,24 @@ func (q *Queries) LockedRows(ctx context.Context, db DBTX, ids []string) ([]Lock
 	return items, nil
 }
 
+const NewestWithBody = `-- name: NewestWithBody :one
+SELECT received_at FROM rolecall.deliveries WHERE body IS NOT NULL AND received_at < $1::timestamptz ORDER BY received_at DESC OFFSET $2::integer LIMIT 1
+`
+
+type NewestWithBodyParams struct {
+	Until time.Time `json:"until"`
+	Newer int32     `json:"newer"`
+}
+
+// When the delivery came that has so many newer ones with bodies, of those before an instant. Its
+// index knows the order, unlike that of all deliveries.
+func (q *Queries) NewestWithBody(ctx context.Context, db DBTX, arg NewestWithBodyParams) (time.Time, error) {
+	row := db.QueryRow(ctx, NewestWithBody, arg.Until, arg.Newer)
+	var received_at time.Time
+	err := row.Scan(&received_at)
+	return received_at, err
+}
+
 const OldestReceivedAt = `-- name: OldestReceivedAt :one
 SELECT received_at FROM rolecall.deliveries WHERE state = 'received' ORDER BY received_at LIMIT 1
 `
@@ -577,27 +855,70 @@ func (q *Queries) OrganizationsOfUsers(ctx context.Context, db DBTX, userIds []s
 	return items, nil
 }
 
-const PruneBodies = `-- name: PruneBodies :execrows
-UPDATE rolecall.deliveries SET body = NULL
-WHERE svix_id IN (
-    SELECT old.svix_id FROM rolecall.deliveries old
-    WHERE old.body IS NOT NULL AND old.received_at < $1 AND old.state IN ('applied', 'superseded', 'ignored')
-    ORDER BY old.received_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
+const PruneBodies = `-- name: PruneBodies :one
+WITH old AS (
+    SELECT d.svix_id FROM rolecall.deliveries d
+    WHERE d.body IS NOT NULL AND d.received_at >= $1::timestamptz AND d.received_at < $2::timestamptz
+        AND d.state IN ('applied', 'superseded', 'ignored')
+    ORDER BY d.received_at LIMIT $3::integer FOR UPDATE SKIP LOCKED
+), pruned AS (
+    UPDATE rolecall.deliveries SET body = NULL WHERE svix_id IN (SELECT svix_id FROM old) RETURNING received_at
 )
+SELECT count(*) AS pruned, coalesce(max(received_at), $1)::timestamptz AS reached FROM pruned
 `
 
 type PruneBodiesParams struct {
+	ReceivedFrom   time.Time `json:"received_from"`
 	ReceivedBefore time.Time `json:"received_before"`
 	Batch          int32     `json:"batch"`
 }
 
-// Deletes the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
-func (q *Queries) PruneBodies(ctx context.Context, db DBTX, arg PruneBodiesParams) (int64, error) {
-	result, err := db.Exec(ctx, PruneBodies, arg.ReceivedBefore, arg.Batch)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+type PruneBodiesRow struct {
+	Pruned  int64     `json:"pruned"`
+	Reached time.Time `json:"reached"`
+}
+
+// Deletes the bodies of deliveries that ended, from the place where the last batch came to. Those
+// that wait, or are set aside, keep theirs.
+func (q *Queries) PruneBodies(ctx context.Context, db DBTX, arg PruneBodiesParams) (PruneBodiesRow, error) {
+	row := db.QueryRow(ctx, PruneBodies, arg.ReceivedFrom, arg.ReceivedBefore, arg.Batch)
+	var i PruneBodiesRow
+	err := row.Scan(&i.Pruned, &i.Reached)
+	return i, err
+}
+
+const PruneDeliveries = `-- name: PruneDeliveries :one
+WITH old AS (
+    SELECT d.svix_id FROM rolecall.deliveries d
+    WHERE d.received_at >= $1::timestamptz
+        AND d.received_at < least($2::timestamptz, (SELECT max(n.received_at) FROM rolecall.deliveries n))
+        AND d.state IN ('applied', 'superseded', 'ignored')
+    ORDER BY d.received_at LIMIT $3::integer FOR UPDATE SKIP LOCKED
+), pruned AS (
+    DELETE FROM rolecall.deliveries WHERE svix_id IN (SELECT svix_id FROM old) RETURNING received_at
+)
+SELECT count(*) AS pruned, coalesce(max(received_at), $1)::timestamptz AS reached FROM pruned
+`
+
+type PruneDeliveriesParams struct {
+	ReceivedFrom   time.Time `json:"received_from"`
+	ReceivedBefore time.Time `json:"received_before"`
+	Batch          int32     `json:"batch"`
+}
+
+type PruneDeliveriesRow struct {
+	Pruned  int64     `json:"pruned"`
+	Reached time.Time `json:"reached"`
+}
+
+// Deletes deliveries that ended, from the place where the last batch came to. Those that wait, or
+// are set aside, stay. So does the newest one: by it, operators see since when the endpoint is
+// silent.
+func (q *Queries) PruneDeliveries(ctx context.Context, db DBTX, arg PruneDeliveriesParams) (PruneDeliveriesRow, error) {
+	row := db.QueryRow(ctx, PruneDeliveries, arg.ReceivedFrom, arg.ReceivedBefore, arg.Batch)
+	var i PruneDeliveriesRow
+	err := row.Scan(&i.Pruned, &i.Reached)
+	return i, err
 }
 
 const ReadReceivedDeliveries = `-- name: ReadReceivedDeliveries :many

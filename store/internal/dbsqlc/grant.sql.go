@@ -44,6 +44,134 @@ func (q *Queries) Grants(ctx context.Context, db DBTX) ([]RolecallGrant, error) 
 	return items, nil
 }
 
+const HoldersByRole = `-- name: HoldersByRole :many
+SELECT coalesce(e.role, m.role)::text AS role,
+    (CASE WHEN e.role IS NOT NULL THEN e.permissions WHEN m.role <> ALL ($1::text[]) THEN m.permissions END)::text[] AS permissions,
+    (e.role IS NOT NULL)::boolean AS worked_out, count(*) AS members
+FROM rolecall.memberships m
+LEFT JOIN rolecall.users u ON u.id = m.user_id
+LEFT JOIN rolecall.organizations gone ON gone.id = m.organization_id AND gone.deleted_at IS NOT NULL
+LEFT JOIN LATERAL (
+    SELECT e.role, e.permissions FROM rolecall.effective_memberships e WHERE m.role = ANY ($2::text[]) AND e.id = m.id OFFSET 0
+) e ON true
+WHERE m.deleted_at IS NULL AND NOT m.followed AND m.role = ANY ($3::text[])
+    AND u.deleted_at IS NULL AND u.banned IS NOT TRUE AND u.deprovisioned IS NOT TRUE AND gone.id IS NULL
+GROUP BY 1, 2, 3
+`
+
+type HoldersByRoleParams struct {
+	Named  []string `json:"named"`
+	Shared []string `json:"shared"`
+	Keys   []string `json:"keys"`
+}
+
+type HoldersByRoleRow struct {
+	Role        string   `json:"role"`
+	Permissions []string `json:"permissions"`
+	WorkedOut   bool     `json:"worked_out"`
+	Members     int64    `json:"members"`
+}
+
+// How many members who may act have each role of some keys. Of keys that no role ever had, the membership's own permissions count. Of
+// keys that several roles had (@shared), it is worked out for each membership which role has it.
+func (q *Queries) HoldersByRole(ctx context.Context, db DBTX, arg HoldersByRoleParams) ([]HoldersByRoleRow, error) {
+	rows, err := db.Query(ctx, HoldersByRole, arg.Named, arg.Shared, arg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HoldersByRoleRow
+	for rows.Next() {
+		var i HoldersByRoleRow
+		if err := rows.Scan(
+			&i.Role,
+			&i.Permissions,
+			&i.WorkedOut,
+			&i.Members,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const HoldersOfRoles = `-- name: HoldersOfRoles :many
+SELECT m.organization_id, coalesce(o.name, '')::text AS workspace_name, m.user_id, u.identifier, coalesce(e.role, m.role)::text AS role,
+    (CASE WHEN e.role IS NOT NULL THEN e.permissions WHEN m.role <> ALL ($1::text[]) THEN m.permissions END)::text[] AS permissions,
+    (e.role IS NOT NULL)::boolean AS worked_out
+FROM rolecall.memberships m
+LEFT JOIN rolecall.users u ON u.id = m.user_id
+LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
+LEFT JOIN LATERAL (
+    SELECT e.role, e.permissions FROM rolecall.effective_memberships e WHERE m.role = ANY ($2::text[]) AND e.id = m.id OFFSET 0
+) e ON true
+WHERE (m.organization_id, m.user_id) > ($3::text, $4::text)
+    AND m.deleted_at IS NULL AND NOT m.followed AND m.role = ANY ($5::text[])
+    AND u.deleted_at IS NULL AND u.banned IS NOT TRUE AND u.deprovisioned IS NOT TRUE AND o.deleted_at IS NULL
+ORDER BY m.organization_id, m.user_id
+LIMIT $6::integer
+`
+
+type HoldersOfRolesParams struct {
+	Named             []string `json:"named"`
+	Shared            []string `json:"shared"`
+	AfterOrganization string   `json:"after_organization"`
+	AfterUser         string   `json:"after_user"`
+	Keys              []string `json:"keys"`
+	PageSize          int32    `json:"page_size"`
+}
+
+type HoldersOfRolesRow struct {
+	OrganizationID string   `json:"organization_id"`
+	WorkspaceName  string   `json:"workspace_name"`
+	UserID         string   `json:"user_id"`
+	Identifier     *string  `json:"identifier"`
+	Role           string   `json:"role"`
+	Permissions    []string `json:"permissions"`
+	WorkedOut      bool     `json:"worked_out"`
+}
+
+// One page of the members who may act and whose memberships have one of some keys of roles, after the given workspace and user, each
+// with role and permissions as HoldersByRole says them.
+func (q *Queries) HoldersOfRoles(ctx context.Context, db DBTX, arg HoldersOfRolesParams) ([]HoldersOfRolesRow, error) {
+	rows, err := db.Query(ctx, HoldersOfRoles,
+		arg.Named,
+		arg.Shared,
+		arg.AfterOrganization,
+		arg.AfterUser,
+		arg.Keys,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HoldersOfRolesRow
+	for rows.Next() {
+		var i HoldersOfRolesRow
+		if err := rows.Scan(
+			&i.OrganizationID,
+			&i.WorkspaceName,
+			&i.UserID,
+			&i.Identifier,
+			&i.Role,
+			&i.Permissions,
+			&i.WorkedOut,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const InsertGrants = `-- name: InsertGrants :exec
 INSERT INTO rolecall.grants (role, permission)
 SELECT DISTINCT unnest($1::text[]), unnest($2::text[])
@@ -57,6 +185,83 @@ type InsertGrantsParams struct {
 func (q *Queries) InsertGrants(ctx context.Context, db DBTX, arg InsertGrantsParams) error {
 	_, err := db.Exec(ctx, InsertGrants, arg.Roles, arg.Permissions)
 	return err
+}
+
+const LeftWithoutManager = `-- name: LeftWithoutManager :many
+SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, coalesce(c.members, 0)::bigint AS members
+FROM (
+    SELECT m.organization_id
+    FROM rolecall.memberships m
+    LEFT JOIN rolecall.users u ON u.id = m.user_id
+    LEFT JOIN rolecall.organizations gone ON gone.id = m.organization_id AND gone.deleted_at IS NOT NULL
+    LEFT JOIN LATERAL (
+        SELECT e.role FROM rolecall.effective_memberships e WHERE m.role = ANY ($1::text[]) AND e.id = m.id OFFSET 0
+    ) e ON true
+    WHERE m.organization_id > $2::text AND m.deleted_at IS NULL AND NOT m.followed
+        AND (m.role = ANY ($3::text[]) OR m.role = ANY ($4::text[]) OR m.role = ANY ($1))
+        AND u.deleted_at IS NULL AND u.banned IS NOT TRUE AND u.deprovisioned IS NOT TRUE AND gone.id IS NULL
+    GROUP BY m.organization_id
+    HAVING bool_or(m.role = ANY ($3) OR e.role = ANY ($5::text[]))
+        AND NOT bool_or(m.role = ANY ($4) OR coalesce(e.role = ANY ($6::text[]), false))
+    ORDER BY m.organization_id
+    LIMIT $7::integer
+) l
+LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
+LEFT JOIN rolecall.member_counts c ON c.organization_id = l.organization_id
+ORDER BY l.organization_id
+`
+
+type LeftWithoutManagerParams struct {
+	Shared   []string `json:"shared"`
+	After    string   `json:"after"`
+	Lost     []string `json:"lost"`
+	Kept     []string `json:"kept"`
+	LostKeys []string `json:"lost_keys"`
+	KeptKeys []string `json:"kept_keys"`
+	PageSize int32    `json:"page_size"`
+}
+
+type LeftWithoutManagerRow struct {
+	OrganizationID string  `json:"organization_id"`
+	Name           string  `json:"name"`
+	Slug           *string `json:"slug"`
+	Members        int64   `json:"members"`
+}
+
+// One page of the workspaces, after the given one, in which some member who may act has a role of one set, and none has one of another
+// set. @lost_keys and @kept_keys are the roles' present keys; @lost and @kept are the keys that memberships may have for them. Of keys
+// that several roles had (@shared), it is worked out for each membership which role has it.
+func (q *Queries) LeftWithoutManager(ctx context.Context, db DBTX, arg LeftWithoutManagerParams) ([]LeftWithoutManagerRow, error) {
+	rows, err := db.Query(ctx, LeftWithoutManager,
+		arg.Shared,
+		arg.After,
+		arg.Lost,
+		arg.Kept,
+		arg.LostKeys,
+		arg.KeptKeys,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LeftWithoutManagerRow
+	for rows.Next() {
+		var i LeftWithoutManagerRow
+		if err := rows.Scan(
+			&i.OrganizationID,
+			&i.Name,
+			&i.Slug,
+			&i.Members,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const SavePolicyReading = `-- name: SavePolicyReading :execrows

@@ -12,7 +12,9 @@ import (
 
 const DatabaseIdentity = `-- name: DatabaseIdentity :one
 
-SELECT system_identifier, timeline, changed_at, change FROM rolecall.database_identity
+SELECT system_identifier, timeline, changed_at, change,
+    (coalesce(table_oid, 0) NOT IN (0, 'rolecall.database_identity'::regclass::oid::bigint))::boolean AS restored
+FROM rolecall.database_identity
 `
 
 type DatabaseIdentityRow struct {
@@ -20,9 +22,11 @@ type DatabaseIdentityRow struct {
 	Timeline         int64      `json:"timeline"`
 	ChangedAt        *time.Time `json:"changed_at"`
 	Change           string     `json:"change"`
+	Restored         bool       `json:"restored"`
 }
 
 // Which Postgres the mirror is on.
+// It is restored if another table had it when it was noted.
 func (q *Queries) DatabaseIdentity(ctx context.Context, db DBTX) (DatabaseIdentityRow, error) {
 	row := db.QueryRow(ctx, DatabaseIdentity)
 	var i DatabaseIdentityRow
@@ -31,6 +35,7 @@ func (q *Queries) DatabaseIdentity(ctx context.Context, db DBTX) (DatabaseIdenti
 		&i.Timeline,
 		&i.ChangedAt,
 		&i.Change,
+		&i.Restored,
 	)
 	return i, err
 }
@@ -46,9 +51,9 @@ func (q *Queries) LockDatabaseIdentity(ctx context.Context, db DBTX, key int64) 
 }
 
 const SaveDatabaseIdentity = `-- name: SaveDatabaseIdentity :exec
-INSERT INTO rolecall.database_identity (system_identifier, timeline, noted_at, changed_at, change)
-VALUES ($1, $2, now(), CASE WHEN $3::boolean THEN now() END, $4)
-ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
+INSERT INTO rolecall.database_identity (system_identifier, timeline, table_oid, noted_at, changed_at, change)
+VALUES ($1, $2, 'rolecall.database_identity'::regclass::oid::bigint, now(), CASE WHEN $3::boolean THEN now() END, $4)
+ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, table_oid = excluded.table_oid,
     noted_at = excluded.noted_at, changed_at = coalesce(excluded.changed_at, database_identity.changed_at),
     change = CASE WHEN excluded.changed_at IS NULL THEN database_identity.change ELSE excluded.change END
 `

@@ -169,12 +169,12 @@ func (q *Queries) AddMemberships(ctx context.Context, db DBTX, arg AddMembership
 
 const AddOrganizations = `-- name: AddOrganizations :execrows
 INSERT INTO rolecall.organizations (id, name, slug, image_url, created_by, created_at, public_metadata, version,
-    field_versions, deleted_at, deleted_cause, role_set_key, deleted_received_at, lifted_at, changed_at)
+    field_versions, deleted_at, deleted_cause, role_set_key, deleted_received_at, lifted_at, max_memberships, changed_at)
 SELECT unnest($1::text[]) AS id, unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
     unnest($5::text[]), unnest($6::timestamptz[]), unnest($7::text[])::json,
     unnest($8::text[])::json, unnest($9::text[])::json, unnest($10::timestamptz[]),
     unnest($11::text[]), unnest($12::text[]), unnest($13::timestamptz[]),
-    unnest($14::timestamptz[]), clock_timestamp()
+    unnest($14::timestamptz[]), unnest($15::bigint[]), clock_timestamp()
 ORDER BY id
 ON CONFLICT (id) DO NOTHING
 `
@@ -194,6 +194,7 @@ type AddOrganizationsParams struct {
 	RoleSetKey        []string    `json:"role_set_key"`
 	DeletedReceivedAt []time.Time `json:"deleted_received_at"`
 	LiftedAt          []time.Time `json:"lifted_at"`
+	MaxMemberships    []int64     `json:"max_memberships"`
 }
 
 func (q *Queries) AddOrganizations(ctx context.Context, db DBTX, arg AddOrganizationsParams) (int64, error) {
@@ -212,6 +213,7 @@ func (q *Queries) AddOrganizations(ctx context.Context, db DBTX, arg AddOrganiza
 		arg.RoleSetKey,
 		arg.DeletedReceivedAt,
 		arg.LiftedAt,
+		arg.MaxMemberships,
 	)
 	if err != nil {
 		return 0, err
@@ -529,7 +531,8 @@ UPDATE rolecall.organizations o
 SET name = r.name, slug = r.slug, image_url = r.image_url, created_by = r.created_by, created_at = r.created_at,
     public_metadata = r.public_metadata, version = r.version, field_versions = r.field_versions,
     deleted_at = r.deleted_at, deleted_cause = r.deleted_cause, role_set_key = r.role_set_key,
-    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, max_memberships = r.max_memberships,
+    changed_at = clock_timestamp()
 FROM (
     SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS name, unnest($3::text[]) AS slug,
         unnest($4::text[]) AS image_url, unnest($5::text[]) AS created_by,
@@ -538,7 +541,7 @@ FROM (
         unnest($10::timestamptz[]) AS deleted_at, unnest($11::text[]) AS deleted_cause,
         unnest($12::text[]) AS role_set_key,
         unnest($13::timestamptz[]) AS deleted_received_at,
-        unnest($14::timestamptz[]) AS lifted_at
+        unnest($14::timestamptz[]) AS lifted_at, unnest($15::bigint[]) AS max_memberships
 ) r
 WHERE o.id = r.id
 `
@@ -558,6 +561,7 @@ type ChangeOrganizationsParams struct {
 	RoleSetKey        []string    `json:"role_set_key"`
 	DeletedReceivedAt []time.Time `json:"deleted_received_at"`
 	LiftedAt          []time.Time `json:"lifted_at"`
+	MaxMemberships    []int64     `json:"max_memberships"`
 }
 
 func (q *Queries) ChangeOrganizations(ctx context.Context, db DBTX, arg ChangeOrganizationsParams) error {
@@ -576,6 +580,7 @@ func (q *Queries) ChangeOrganizations(ctx context.Context, db DBTX, arg ChangeOr
 		arg.RoleSetKey,
 		arg.DeletedReceivedAt,
 		arg.LiftedAt,
+		arg.MaxMemberships,
 	)
 	return err
 }
@@ -876,7 +881,7 @@ func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]Rol
 }
 
 const LockInvitations = `-- name: LockInvitations :many
-SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.invitations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, erased FROM rolecall.invitations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
@@ -905,6 +910,7 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.Erased,
 		); err != nil {
 			return nil, err
 		}
@@ -917,7 +923,7 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const LockMemberships = `-- name: LockMemberships :many
-SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at, followed FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at, followed, erased FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
@@ -947,6 +953,7 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([
 			&i.LiftedAt,
 			&i.AliveAt,
 			&i.Followed,
+			&i.Erased,
 		); err != nil {
 			return nil, err
 		}
@@ -959,7 +966,7 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const LockOrganizations = `-- name: LockOrganizations :many
-SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at FROM rolecall.organizations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at, max_memberships FROM rolecall.organizations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
@@ -987,6 +994,7 @@ func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) 
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.MaxMemberships,
 		); err != nil {
 			return nil, err
 		}
@@ -1071,7 +1079,7 @@ func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 }
 
 const LockUsers = `-- name: LockUsers :many
-SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.users WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, erased FROM rolecall.users WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
@@ -1099,6 +1107,7 @@ func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.Erased,
 		); err != nil {
 			return nil, err
 		}
@@ -1149,7 +1158,7 @@ func (q *Queries) ReadDomains(ctx context.Context, db DBTX, ids []string) ([]Rol
 }
 
 const ReadInvitations = `-- name: ReadInvitations :many
-SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.invitations WHERE id = ANY ($1::text[])
+SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, erased FROM rolecall.invitations WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
@@ -1178,6 +1187,7 @@ func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.Erased,
 		); err != nil {
 			return nil, err
 		}
@@ -1190,7 +1200,7 @@ func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const ReadMemberships = `-- name: ReadMemberships :many
-SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at, followed FROM rolecall.memberships WHERE id = ANY ($1::text[])
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at, followed, erased FROM rolecall.memberships WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
@@ -1220,6 +1230,7 @@ func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([
 			&i.LiftedAt,
 			&i.AliveAt,
 			&i.Followed,
+			&i.Erased,
 		); err != nil {
 			return nil, err
 		}
@@ -1232,7 +1243,7 @@ func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const ReadOrganizations = `-- name: ReadOrganizations :many
-SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at FROM rolecall.organizations WHERE id = ANY ($1::text[])
+SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at, max_memberships FROM rolecall.organizations WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
@@ -1260,6 +1271,7 @@ func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) 
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.MaxMemberships,
 		); err != nil {
 			return nil, err
 		}
@@ -1345,7 +1357,7 @@ func (q *Queries) ReadRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 
 const ReadUsers = `-- name: ReadUsers :many
 
-SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.users WHERE id = ANY ($1::text[])
+SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, erased FROM rolecall.users WHERE id = ANY ($1::text[])
 `
 
 // Locking and saving objects of the mirror.
@@ -1403,6 +1415,7 @@ func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.Erased,
 		); err != nil {
 			return nil, err
 		}

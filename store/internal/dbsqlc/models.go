@@ -24,6 +24,7 @@ type RolecallAuditLog struct {
 	PrevHash       []byte          `json:"prev_hash"`
 	Hash           []byte          `json:"hash"`
 	Impersonator   *string         `json:"impersonator"`
+	ErasedBy       *int64          `json:"erased_by"`
 }
 
 type RolecallDelivery struct {
@@ -88,6 +89,7 @@ type RolecallInvitation struct {
 	ChangedAt         time.Time       `json:"changed_at"`
 	DeletedReceivedAt *time.Time      `json:"deleted_received_at"`
 	LiftedAt          *time.Time      `json:"lifted_at"`
+	Erased            bool            `json:"erased"`
 }
 
 type RolecallMembership struct {
@@ -108,6 +110,7 @@ type RolecallMembership struct {
 	LiftedAt          *time.Time      `json:"lifted_at"`
 	AliveAt           *time.Time      `json:"alive_at"`
 	Followed          bool            `json:"followed"`
+	Erased            bool            `json:"erased"`
 }
 
 type RolecallOrganization struct {
@@ -126,6 +129,7 @@ type RolecallOrganization struct {
 	ChangedAt         time.Time       `json:"changed_at"`
 	DeletedReceivedAt *time.Time      `json:"deleted_received_at"`
 	LiftedAt          *time.Time      `json:"lifted_at"`
+	MaxMemberships    *int64          `json:"max_memberships"`
 }
 
 type RolecallPermission struct {
@@ -187,4 +191,5 @@ type RolecallUser struct {
 	ChangedAt         time.Time       `json:"changed_at"`
 	DeletedReceivedAt *time.Time      `json:"deleted_received_at"`
 	LiftedAt          *time.Time      `json:"lifted_at"`
+	Erased            bool            `json:"erased"`
 }

@@ -11,16 +11,21 @@ import (
 
 const EndSessions = `-- name: EndSessions :exec
 
-INSERT INTO rolecall.ended_sessions (id)
-SELECT id FROM unnest($1::text[]) AS id ORDER BY id
+INSERT INTO rolecall.ended_sessions (id, user_id)
+SELECT e.id, nullif(e.user_id, '') FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS user_id) e ORDER BY e.id
 ON CONFLICT (id) DO NOTHING
 `
 
+type EndSessionsParams struct {
+	Ids     []string `json:"ids"`
+	UserIds []string `json:"user_ids"`
+}
+
 // Sessions that have ended. Standings and UserStatus look them up.
 // Records the ends of sessions, in the order of ids. The end of a session is final, and counts from
-// when it became known first.
-func (q *Queries) EndSessions(ctx context.Context, db DBTX, ids []string) error {
-	_, err := db.Exec(ctx, EndSessions, ids)
+// when it became known first. ” stands for an unknown user.
+func (q *Queries) EndSessions(ctx context.Context, db DBTX, arg EndSessionsParams) error {
+	_, err := db.Exec(ctx, EndSessions, arg.Ids, arg.UserIds)
 	return err
 }
 
@@ -28,17 +33,19 @@ const PruneSessions = `-- name: PruneSessions :execrows
 DELETE FROM rolecall.ended_sessions
 WHERE id IN (
     SELECT old.id FROM rolecall.ended_sessions old
-    WHERE old.ended_at < clock_timestamp() - interval '8 days'
-    ORDER BY old.ended_at LIMIT $1::integer FOR UPDATE SKIP LOCKED
+    WHERE old.ended_at < clock_timestamp() - make_interval(secs => $1::float8)
+    ORDER BY old.ended_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
 `
 
-// Forgets sessions that no token names any more. A session's own tokens live for 24 hours at most
-// (package auth). But an impersonated session goes on at Clerk, and its new tokens still name the
-// impersonator's session. Clerk lets such a session live for 30 minutes, unless it is asked for
-// more; 8 days are a week, which is how long Clerk's sessions live, and a day for the last token.
-func (q *Queries) PruneSessions(ctx context.Context, db DBTX, batch int32) (int64, error) {
-	result, err := db.Exec(ctx, PruneSessions, batch)
+type PruneSessionsParams struct {
+	Seconds float64 `json:"seconds"`
+	Batch   int32   `json:"batch"`
+}
+
+// Forgets sessions that ended long ago.
+func (q *Queries) PruneSessions(ctx context.Context, db DBTX, arg PruneSessionsParams) (int64, error) {
+	result, err := db.Exec(ctx, PruneSessions, arg.Seconds, arg.Batch)
 	if err != nil {
 		return 0, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const CurrentSweep = `-- name: CurrentSweep :one
-SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'running' ORDER BY id DESC LIMIT 1
+SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'running' ORDER BY updated_at DESC, id DESC LIMIT 1
 `
 
 // The sweep that is under way or was interrupted, whatever it covers.

@@ -14,6 +14,7 @@ import (
 const AbandonSweeps = `-- name: AbandonSweeps :exec
 UPDATE rolecall.sweeps SET state = 'abandoned', finished_at = clock_timestamp()
 WHERE state = 'running' AND id <> $1 AND ($2::boolean OR organization_id <> '' OR dry_run)
+    AND NOT (dry_run AND trigger = 'operator' AND updated_at > clock_timestamp() - interval '10 minutes')
 `
 
 type AbandonSweepsParams struct {
@@ -21,6 +22,7 @@ type AbandonSweepsParams struct {
 	Whole    bool  `json:"whole"`
 }
 
+// An operator's dry run is worked in slices, between which others sweep: it stays for a while.
 func (q *Queries) AbandonSweeps(ctx context.Context, db DBTX, arg AbandonSweepsParams) error {
 	_, err := db.Exec(ctx, AbandonSweeps, arg.ExceptID, arg.Whole)
 	return err
@@ -81,9 +83,9 @@ func (q *Queries) ChangedAfter(ctx context.Context, db DBTX, arg ChangedAfterPar
 }
 
 const CountDependents = `-- name: CountDependents :many
-WITH hanging AS (
+WITH hanging AS MATERIALIZED (
     SELECT o.resource, o.id FROM rolecall.live_objects o
-    WHERE o.organization_id = $2 AND $2::text <> '' AND o.resource IN ('membership', 'invitation', 'domain')
+    WHERE o.organization_id = $2 AND $2::text <> '' AND o.resource IN ('invitation', 'domain')
         AND o.changed_at < $3
     UNION ALL
     SELECT u.resource, u.id FROM rolecall.live_objects u
@@ -91,7 +93,7 @@ WITH hanging AS (
 )
 SELECT h.resource::text AS resource, count(*) AS count
 FROM hanging h
-WHERE NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = h.resource AND s.id = h.id)
+WHERE NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = h.resource AND s.id = h.id OFFSET 0)
 GROUP BY h.resource
 `
 
@@ -107,8 +109,8 @@ type CountDependentsRow struct {
 	Count    int64  `json:"count"`
 }
 
-// Counts the live objects that weren't listed and would end with an organization or a user. One of
-// the two ids is ”. There are two branches, so that each uses an index.
+// Counts the live objects that weren't listed and would end with an organization or a user; but not an organization's
+// memberships, which CountStakes counts. One of the two ids is ”. There are two branches, so that each uses an index.
 func (q *Queries) CountDependents(ctx context.Context, db DBTX, arg CountDependentsParams) ([]CountDependentsRow, error) {
 	rows, err := db.Query(ctx, CountDependents,
 		arg.SweepID,
@@ -150,6 +152,102 @@ func (q *Queries) CountListed(ctx context.Context, db DBTX, arg CountListedParam
 	return count, err
 }
 
+const CountStakes = `-- name: CountStakes :many
+WITH page AS MATERIALIZED (
+    SELECT m.organization_id, m.user_id, m.id, m.changed_at, m.deleted_at FROM rolecall.memberships m
+    WHERE (m.organization_id, m.user_id, m.id) > ($1::text, $2::text, $3::text)
+    ORDER BY m.organization_id, m.user_id, m.id LIMIT $4::integer
+), organizations AS MATERIALIZED ( -- each once, however many memberships of it there are
+    SELECT o.id, o.deleted_at, o.changed_at < $5::timestamptz AND NOT EXISTS (
+        SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $6 AND s.resource = 'organization' AND s.id = o.id OFFSET 0
+    ) AS unlisted
+    FROM rolecall.organizations o WHERE o.id = ANY (ARRAY(SELECT DISTINCT p.organization_id FROM page p))
+), examined AS MATERIALIZED (
+    SELECT p.organization_id, p.deleted_at IS NULL AND o.deleted_at IS NULL AND u.deleted_at IS NULL AS live,
+        coalesce(o.unlisted, false) OR coalesce(u.unlisted, false) AS ends_with_another,
+        p.deleted_at IS NULL AND p.changed_at < $5 AND NOT EXISTS (
+            SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $6 AND s.resource = 'membership' AND s.id = p.id OFFSET 0
+        ) AS unlisted
+    FROM page p
+    LEFT JOIN organizations o ON o.id = p.organization_id
+    LEFT JOIN LATERAL (
+        SELECT x.deleted_at, $7::text = '' AND x.changed_at < $5 AND NOT EXISTS (
+            SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $6 AND s.resource = 'user' AND s.id = x.id OFFSET 0
+        ) AS unlisted
+        FROM rolecall.users x WHERE x.id = p.user_id OFFSET 0
+    ) u ON true
+    WHERE $7 = '' OR p.organization_id = $7
+), place AS (
+    SELECT p.organization_id, p.user_id, p.id FROM page p WHERE $7 = '' OR p.organization_id = $7
+    ORDER BY p.organization_id DESC, p.user_id DESC, p.id DESC LIMIT 1
+)
+SELECT e.organization_id::text AS organization_id, count(*) FILTER (WHERE e.live) AS live,
+    count(*) FILTER (WHERE e.live AND (e.unlisted OR e.ends_with_another)) AS at_stake,
+    count(*) FILTER (WHERE e.live AND e.unlisted) AS unlisted,
+    last.organization_id::text AS last_organization_id, last.user_id::text AS last_user_id, last.id::text AS last_id
+FROM examined e CROSS JOIN place last
+GROUP BY e.organization_id, last.organization_id, last.user_id, last.id ORDER BY e.organization_id
+`
+
+type CountStakesParams struct {
+	AfterOrganizationID string    `json:"after_organization_id"`
+	AfterUserID         string    `json:"after_user_id"`
+	AfterID             string    `json:"after_id"`
+	PageSize            int32     `json:"page_size"`
+	Began               time.Time `json:"began"`
+	SweepID             int64     `json:"sweep_id"`
+	OrganizationID      string    `json:"organization_id"`
+}
+
+type CountStakesRow struct {
+	OrganizationID     string `json:"organization_id"`
+	Live               int64  `json:"live"`
+	AtStake            int64  `json:"at_stake"`
+	Unlisted           int64  `json:"unlisted"`
+	LastOrganizationID string `json:"last_organization_id"`
+	LastUserID         string `json:"last_user_id"`
+	LastID             string `json:"last_id"`
+}
+
+// Examines the next memberships, in the order of organizations and users. Of each organization, it counts those that
+// live here; of these, those that would end: they weren't listed, or their organization or user wasn't; and those that
+// weren't listed themselves. With an organization, it counts only there, and takes all users as listed.
+func (q *Queries) CountStakes(ctx context.Context, db DBTX, arg CountStakesParams) ([]CountStakesRow, error) {
+	rows, err := db.Query(ctx, CountStakes,
+		arg.AfterOrganizationID,
+		arg.AfterUserID,
+		arg.AfterID,
+		arg.PageSize,
+		arg.Began,
+		arg.SweepID,
+		arg.OrganizationID,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountStakesRow
+	for rows.Next() {
+		var i CountStakesRow
+		if err := rows.Scan(
+			&i.OrganizationID,
+			&i.Live,
+			&i.AtStake,
+			&i.Unlisted,
+			&i.LastOrganizationID,
+			&i.LastUserID,
+			&i.LastID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const Drift = `-- name: Drift :many
 SELECT resource, difference, cause, count FROM rolecall.drift ORDER BY resource, difference, cause
 `
@@ -179,6 +277,30 @@ func (q *Queries) Drift(ctx context.Context, db DBTX) ([]RolecallDrift, error) {
 	return items, nil
 }
 
+const FindSweep = `-- name: FindSweep :one
+SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE id = $1
+`
+
+func (q *Queries) FindSweep(ctx context.Context, db DBTX, id int64) (RolecallSweep, error) {
+	row := db.QueryRow(ctx, FindSweep, id)
+	var i RolecallSweep
+	err := row.Scan(
+		&i.ID,
+		&i.Trigger,
+		&i.OrganizationID,
+		&i.DryRun,
+		&i.InstanceID,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.FinishedAt,
+		&i.State,
+		&i.Reason,
+		&i.Progress,
+		&i.Report,
+	)
+	return i, err
+}
+
 const FinishSweep = `-- name: FinishSweep :exec
 UPDATE rolecall.sweeps
 SET state = $1, reason = $2, progress = $3, report = $4, updated_at = clock_timestamp(), finished_at = clock_timestamp()
@@ -204,13 +326,34 @@ func (q *Queries) FinishSweep(ctx context.Context, db DBTX, arg FinishSweepParam
 	return err
 }
 
-const ForgetListed = `-- name: ForgetListed :exec
-DELETE FROM rolecall.sweep_seen WHERE sweep_id NOT IN (SELECT id FROM rolecall.sweeps WHERE state = 'running')
+const ForgetListed = `-- name: ForgetListed :one
+WITH page AS MATERIALIZED (
+    SELECT s.id FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = $2 AND s.id > $3
+    ORDER BY s.id LIMIT $4::integer
+), forgotten AS (
+    DELETE FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = $2 AND s.id = ANY (ARRAY(SELECT p.id FROM page p))
+)
+SELECT coalesce(max(p.id), '')::text AS last FROM page p
 `
 
-func (q *Queries) ForgetListed(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, ForgetListed)
-	return err
+type ForgetListedParams struct {
+	SweepID  int64  `json:"sweep_id"`
+	Resource string `json:"resource"`
+	After    string `json:"after"`
+	PageSize int32  `json:"page_size"`
+}
+
+// Forgets the next objects of a kind that were listed in a sweep, in the order of ids, and returns the last one.
+func (q *Queries) ForgetListed(ctx context.Context, db DBTX, arg ForgetListedParams) (string, error) {
+	row := db.QueryRow(ctx, ForgetListed,
+		arg.SweepID,
+		arg.Resource,
+		arg.After,
+		arg.PageSize,
+	)
+	var last string
+	err := row.Scan(&last)
+	return last, err
 }
 
 const InstanceOfDeliveries = `-- name: InstanceOfDeliveries :one
@@ -266,23 +409,6 @@ func (q *Queries) LastCleanSweep(ctx context.Context, db DBTX) (RolecallSweep, e
 	return i, err
 }
 
-const LastDelivery = `-- name: LastDelivery :one
-SELECT coalesce(
-    (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '1 hour'),
-    (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '2 days'),
-    (SELECT received_at FROM rolecall.deliveries WHERE body IS NOT NULL ORDER BY received_at DESC LIMIT 1),
-    (SELECT max(received_at) FROM rolecall.deliveries), 'epoch')::timestamptz AS received_at
-`
-
-// When the newest delivery came. The index only knows ranges of blocks (BRIN), so the search begins
-// with the newest.
-func (q *Queries) LastDelivery(ctx context.Context, db DBTX) (time.Time, error) {
-	row := db.QueryRow(ctx, LastDelivery)
-	var received_at time.Time
-	err := row.Scan(&received_at)
-	return received_at, err
-}
-
 const LastSweep = `-- name: LastSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1
 `
@@ -324,19 +450,67 @@ func (q *Queries) LedgerCounts(ctx context.Context, db DBTX) (LedgerCountsRow, e
 	return i, err
 }
 
+const ListedToForget = `-- name: ListedToForget :many
+WITH RECURSIVE listed AS (
+    (SELECT s.sweep_id, s.resource FROM rolecall.sweep_seen s ORDER BY s.sweep_id, s.resource LIMIT 1)
+    UNION ALL
+    SELECT next.sweep_id, next.resource FROM listed l CROSS JOIN LATERAL (
+        SELECT s.sweep_id, s.resource FROM rolecall.sweep_seen s WHERE (s.sweep_id, s.resource) > (l.sweep_id, l.resource)
+        ORDER BY s.sweep_id, s.resource LIMIT 1
+    ) next
+)
+SELECT l.sweep_id::bigint AS sweep_id, l.resource::text AS resource FROM listed l
+WHERE NOT EXISTS (SELECT FROM rolecall.sweeps r WHERE r.id = l.sweep_id AND r.state = 'running')
+`
+
+type ListedToForgetRow struct {
+	SweepID  int64  `json:"sweep_id"`
+	Resource string `json:"resource"`
+}
+
+// The sweeps that can't be resumed, but of which something listed is still stored, by kind. It looks once for each.
+func (q *Queries) ListedToForget(ctx context.Context, db DBTX) ([]ListedToForgetRow, error) {
+	rows, err := db.Query(ctx, ListedToForget)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListedToForgetRow
+	for rows.Next() {
+		var i ListedToForgetRow
+		if err := rows.Scan(&i.SweepID, &i.Resource); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ListedTombstones = `-- name: ListedTombstones :many
-SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
-FROM rolecall.dead_objects d
-JOIN rolecall.sweep_seen s ON s.sweep_id = $1 AND s.resource = d.resource AND s.id = d.id
-WHERE d.resource = $2 AND d.id > $3 AND d.known_at < $4::timestamptz
-ORDER BY d.id LIMIT $5::integer
+WITH page AS MATERIALIZED (
+    SELECT s.id FROM rolecall.sweep_seen s WHERE s.sweep_id = $3 AND s.resource = $2 AND s.id > $4
+    ORDER BY s.id LIMIT $5::integer
+)
+SELECT p.id, coalesce(d.organization_id, '')::text AS organization_id, coalesce(d.user_id, '')::text AS user_id,
+    coalesce(d.known_at, $1::timestamptz)::timestamptz AS known_at, coalesce(d.cause, '')::text AS cause,
+    (d.known_at IS NOT NULL)::boolean AS dead
+FROM page p
+LEFT JOIN LATERAL (
+    SELECT o.organization_id, o.user_id, o.known_at, o.cause FROM rolecall.dead_objects o
+    WHERE o.resource = $2 AND o.id = p.id AND o.known_at < $1 OFFSET 0
+) d ON true
+WHERE d.known_at IS NOT NULL OR p.id = (SELECT max(l.id) FROM page l)
+ORDER BY p.id
 `
 
 type ListedTombstonesParams struct {
-	SweepID  int64     `json:"sweep_id"`
-	Resource string    `json:"resource"`
-	After    string    `json:"after"`
 	Began    time.Time `json:"began"`
+	Resource string    `json:"resource"`
+	SweepID  int64     `json:"sweep_id"`
+	After    string    `json:"after"`
 	PageSize int32     `json:"page_size"`
 }
 
@@ -346,15 +520,17 @@ type ListedTombstonesRow struct {
 	UserID         string    `json:"user_id"`
 	KnownAt        time.Time `json:"known_at"`
 	Cause          string    `json:"cause"`
+	Dead           bool      `json:"dead"`
 }
 
-// The objects that had a tombstone before the sweep began, and were listed all the same.
+// Examines the next objects of a kind that were listed, in the order of ids. Returns those that had a tombstone before
+// the sweep began; and the last one in any case.
 func (q *Queries) ListedTombstones(ctx context.Context, db DBTX, arg ListedTombstonesParams) ([]ListedTombstonesRow, error) {
 	rows, err := db.Query(ctx, ListedTombstones,
-		arg.SweepID,
-		arg.Resource,
-		arg.After,
 		arg.Began,
+		arg.Resource,
+		arg.SweepID,
+		arg.After,
 		arg.PageSize,
 	)
 	if err != nil {
@@ -370,6 +546,7 @@ func (q *Queries) ListedTombstones(ctx context.Context, db DBTX, arg ListedTombs
 			&i.UserID,
 			&i.KnownAt,
 			&i.Cause,
+			&i.Dead,
 		); err != nil {
 			return nil, err
 		}
@@ -379,6 +556,16 @@ func (q *Queries) ListedTombstones(ctx context.Context, db DBTX, arg ListedTombs
 		return nil, err
 	}
 	return items, nil
+}
+
+const LockOrders = `-- name: LockOrders :exec
+SELECT pg_advisory_xact_lock($1::bigint)
+`
+
+// One process at a time orders sweeps, so that an order isn't given twice. The lock ends with the transaction.
+func (q *Queries) LockOrders(ctx context.Context, db DBTX, key int64) error {
+	_, err := db.Exec(ctx, LockOrders, key)
+	return err
 }
 
 const MarkListed = `-- name: MarkListed :execrows
@@ -401,41 +588,6 @@ func (q *Queries) MarkListed(ctx context.Context, db DBTX, arg MarkListedParams)
 	return result.RowsAffected(), nil
 }
 
-const MembershipsAtStake = `-- name: MembershipsAtStake :one
-WITH unseen AS (
-    SELECT l.resource, l.id FROM rolecall.live_objects l
-    WHERE l.resource IN ('organization', 'user', 'membership') AND l.changed_at < $2
-        AND ($1::text = '' OR l.organization_id = $1)
-        AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $3 AND s.resource = l.resource AND s.id = l.id)
-)
-SELECT count(*) AS live, count(*) FILTER (
-    WHERE m.id IN (SELECT u.id FROM unseen u WHERE u.resource = 'membership')
-        OR m.organization_id IN (SELECT u.id FROM unseen u WHERE u.resource = 'organization')
-        OR m.user_id IN (SELECT u.id FROM unseen u WHERE u.resource = 'user')) AS at_stake
-FROM rolecall.live_objects m
-WHERE m.resource = 'membership' AND ($1::text = '' OR m.organization_id = $1)
-`
-
-type MembershipsAtStakeParams struct {
-	OrganizationID string    `json:"organization_id"`
-	Began          time.Time `json:"began"`
-	SweepID        int64     `json:"sweep_id"`
-}
-
-type MembershipsAtStakeRow struct {
-	Live    int64 `json:"live"`
-	AtStake int64 `json:"at_stake"`
-}
-
-// How many memberships live here, and how many of them would end: those that weren't listed, and
-// those whose organization or user wasn't.
-func (q *Queries) MembershipsAtStake(ctx context.Context, db DBTX, arg MembershipsAtStakeParams) (MembershipsAtStakeRow, error) {
-	row := db.QueryRow(ctx, MembershipsAtStake, arg.OrganizationID, arg.Began, arg.SweepID)
-	var i MembershipsAtStakeRow
-	err := row.Scan(&i.Live, &i.AtStake)
-	return i, err
-}
-
 const Now = `-- name: Now :one
 
 SELECT clock_timestamp()::timestamptz AS now
@@ -450,17 +602,39 @@ func (q *Queries) Now(ctx context.Context, db DBTX) (time.Time, error) {
 	return now, err
 }
 
-const PlanForManyRows = `-- name: PlanForManyRows :exec
-SELECT set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'on', true),
-    set_config('plan_cache_mode', 'auto', true)
+const PruneSweeps = `-- name: PruneSweeps :execrows
+DELETE FROM rolecall.sweeps
+WHERE id IN (
+    SELECT old.id FROM rolecall.sweeps old
+    WHERE old.state <> 'running' AND old.updated_at < clock_timestamp() - make_interval(secs => $1::float8)
+        AND old.id <> ALL (ARRAY(
+            (SELECT s.id FROM rolecall.sweeps s WHERE s.state = 'clean' AND NOT s.dry_run AND s.organization_id = '' ORDER BY s.id LIMIT 1)
+            UNION ALL
+            (SELECT s.id FROM rolecall.sweeps s WHERE s.state = 'clean' AND NOT s.dry_run AND s.organization_id = '' ORDER BY s.id DESC LIMIT 1)
+            UNION ALL
+            (SELECT s.id FROM rolecall.sweeps s WHERE s.state IN ('clean', 'aborted') AND NOT s.dry_run AND s.organization_id = ''
+                ORDER BY s.id DESC LIMIT 1)
+            UNION ALL
+            (SELECT max(s.id) FROM rolecall.sweeps s)
+        ))
+    ORDER BY old.id LIMIT $2::integer FOR UPDATE SKIP LOCKED
+)
 `
 
-// Postgres doesn't know yet how many rows a sweep has just written. It would guess few, and compare
-// each with each. The session's own settings are for statements that find rows by keys; these read
-// whole tables.
-func (q *Queries) PlanForManyRows(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, PlanForManyRows)
-	return err
+type PruneSweepsParams struct {
+	Seconds float64 `json:"seconds"`
+	Batch   int32   `json:"batch"`
+}
+
+// Deletes sweeps that ended long ago. Three stay: the first whole clean one, from which on the audit
+// log is complete; the last one, which says as of when the mirror is right; and the last whole one
+// that ended at all, by which operators see what stopped it. So does the newest sweep of any sort.
+func (q *Queries) PruneSweeps(ctx context.Context, db DBTX, arg PruneSweepsParams) (int64, error) {
+	result, err := db.Exec(ctx, PruneSweeps, arg.Seconds, arg.Batch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const SaveSweep = `-- name: SaveSweep :exec
@@ -520,6 +694,100 @@ func (q *Queries) StartSweep(ctx context.Context, db DBTX, arg StartSweepParams)
 	return i, err
 }
 
+const SweepOrders = `-- name: SweepOrders :many
+SELECT id, args::json AS args, state::text AS state, created_at, finalized_at,
+    coalesce(metadata -> 'output', '{}')::json AS output, coalesce(errors[array_upper(errors, 1)] ->> 'error', '')::text AS error
+FROM rolecall.river_job WHERE kind = $1 ORDER BY id DESC LIMIT $2::integer
+`
+
+type SweepOrdersParams struct {
+	Kind     string `json:"kind"`
+	PageSize int32  `json:"page_size"`
+}
+
+type SweepOrdersRow struct {
+	ID          int64           `json:"id"`
+	Args        json.RawMessage `json:"args"`
+	State       string          `json:"state"`
+	CreatedAt   time.Time       `json:"created_at"`
+	FinalizedAt *time.Time      `json:"finalized_at"`
+	Output      json.RawMessage `json:"output"`
+	Error       string          `json:"error"`
+}
+
+// The newest orders of operators that the queue still knows. output is what the last slice of its
+// work said, error the last failure.
+func (q *Queries) SweepOrders(ctx context.Context, db DBTX, arg SweepOrdersParams) ([]SweepOrdersRow, error) {
+	rows, err := db.Query(ctx, SweepOrders, arg.Kind, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SweepOrdersRow
+	for rows.Next() {
+		var i SweepOrdersRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Args,
+			&i.State,
+			&i.CreatedAt,
+			&i.FinalizedAt,
+			&i.Output,
+			&i.Error,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const Sweeps = `-- name: Sweeps :many
+SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE id < $1 ORDER BY id DESC LIMIT $2::integer
+`
+
+type SweepsParams struct {
+	Before   int64 `json:"before"`
+	PageSize int32 `json:"page_size"`
+}
+
+// The newest first.
+func (q *Queries) Sweeps(ctx context.Context, db DBTX, arg SweepsParams) ([]RolecallSweep, error) {
+	rows, err := db.Query(ctx, Sweeps, arg.Before, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallSweep
+	for rows.Next() {
+		var i RolecallSweep
+		if err := rows.Scan(
+			&i.ID,
+			&i.Trigger,
+			&i.OrganizationID,
+			&i.DryRun,
+			&i.InstanceID,
+			&i.StartedAt,
+			&i.UpdatedAt,
+			&i.FinishedAt,
+			&i.State,
+			&i.Reason,
+			&i.Progress,
+			&i.Report,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const TryLockSweeps = `-- name: TryLockSweeps :one
 SELECT pg_try_advisory_lock($1::bigint) AS locked
 `
@@ -566,17 +834,26 @@ func (q *Queries) Unapplied(ctx context.Context, db DBTX, objectIds []string) ([
 
 const UnfinishedSweep = `-- name: UnfinishedSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps
-WHERE state = 'running' AND organization_id = '' AND NOT dry_run AND updated_at > $1 AND started_at > $2
+WHERE state = 'running' AND organization_id = '' AND dry_run = $1 AND updated_at > $2 AND started_at > $3
+    AND (NOT dry_run OR (report -> 'order' ->> 'id')::bigint = $4::bigint)
 ORDER BY id DESC LIMIT 1
 `
 
 type UnfinishedSweepParams struct {
+	DryRun      bool      `json:"dry_run"`
 	WorkedAfter time.Time `json:"worked_after"`
 	BeganAfter  time.Time `json:"began_after"`
+	OrderID     int64     `json:"order_id"`
 }
 
+// Of dry runs, only that of the given order. Several orders may each have one, and work on it by turns.
 func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSweepParams) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, UnfinishedSweep, arg.WorkedAfter, arg.BeganAfter)
+	row := db.QueryRow(ctx, UnfinishedSweep,
+		arg.DryRun,
+		arg.WorkedAfter,
+		arg.BeganAfter,
+		arg.OrderID,
+	)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
@@ -596,39 +873,67 @@ func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSw
 }
 
 const Unlisted = `-- name: Unlisted :many
-SELECT l.id::text AS id, l.organization_id::text AS organization_id, l.user_id::text AS user_id
-FROM rolecall.live_objects l
-WHERE l.resource = $1 AND l.id > $2 AND l.changed_at < $3
-    AND ($4::text = '' OR l.organization_id = $4)
-    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $5 AND s.resource = l.resource AND s.id = l.id)
-ORDER BY l.id LIMIT $6::integer
+
+WITH page AS MATERIALIZED (
+    (SELECT o.id, o.id AS organization_id, '' AS user_id, o.deleted_at, o.changed_at FROM rolecall.organizations o
+        WHERE $1::text = 'organization' AND o.id > $2::text ORDER BY id LIMIT $3::integer)
+    UNION ALL
+    (SELECT u.id, '', u.id, u.deleted_at, u.changed_at FROM rolecall.users u
+        WHERE $1 = 'user' AND u.id > $2 ORDER BY id LIMIT $3)
+    UNION ALL
+    (SELECT r.id, '', '', r.deleted_at, r.changed_at FROM rolecall.roles r
+        WHERE $1 = 'role' AND r.id > $2 ORDER BY id LIMIT $3)
+    UNION ALL
+    (SELECT p.id, '', '', p.deleted_at, p.changed_at FROM rolecall.permissions p
+        WHERE $1 = 'permission' AND p.id > $2 ORDER BY id LIMIT $3)
+    UNION ALL
+    (SELECT m.id, m.organization_id, m.user_id, m.deleted_at, m.changed_at FROM rolecall.memberships m
+        WHERE $1 = 'membership' AND m.id > $2 ORDER BY id LIMIT $3)
+    UNION ALL
+    (SELECT i.id, i.organization_id, '', i.deleted_at, i.changed_at FROM rolecall.invitations i
+        WHERE $1 = 'invitation' AND i.id > $2 ORDER BY id LIMIT $3)
+    UNION ALL
+    (SELECT d.id, d.organization_id, '', d.deleted_at, d.changed_at FROM rolecall.domains d
+        WHERE $1 = 'domain' AND d.id > $2 ORDER BY id LIMIT $3)
+), examined AS MATERIALIZED (
+    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL AND p.changed_at < $4::timestamptz
+        AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $5 AND s.resource = $1 AND s.id = p.id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM rolecall.organizations o WHERE o.id = p.organization_id AND o.deleted_at IS NOT NULL OFFSET 0)
+        AND NOT EXISTS (SELECT FROM rolecall.users u WHERE u.id = p.user_id AND u.deleted_at IS NOT NULL OFFSET 0) AS unlisted
+    FROM page p
+)
+SELECT e.id::text AS id, e.organization_id::text AS organization_id, e.user_id::text AS user_id, e.unlisted::boolean AS unlisted
+FROM examined e WHERE e.unlisted OR e.id = (SELECT max(p.id) FROM page p)
+ORDER BY e.id
 `
 
 type UnlistedParams struct {
-	Resource       string    `json:"resource"`
-	After          string    `json:"after"`
-	Began          time.Time `json:"began"`
-	OrganizationID string    `json:"organization_id"`
-	SweepID        int64     `json:"sweep_id"`
-	PageSize       int32     `json:"page_size"`
+	Resource string    `json:"resource"`
+	After    string    `json:"after"`
+	PageSize int32     `json:"page_size"`
+	Began    time.Time `json:"began"`
+	SweepID  int64     `json:"sweep_id"`
 }
 
 type UnlistedRow struct {
 	ID             string `json:"id"`
 	OrganizationID string `json:"organization_id"`
 	UserID         string `json:"user_id"`
+	Unlisted       bool   `json:"unlisted"`
 }
 
-// The objects that live here, are older than the sweep, haven't changed since it began, and weren't
-// listed.
+// The queries that compare the mirror with what was listed examine a page of objects each, however many there are. So
+// each is brief, and the sweep can continue after it. Of each object, they look one by one into the indexes: OFFSET 0
+// keeps Postgres from comparing each with each. It doesn't know yet how many rows a sweep has just written.
+// Examines the next objects of a kind, in the order of ids. Returns those that live here, are older than the sweep,
+// haven't changed since it began, and weren't listed; and the last one in any case.
 func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]UnlistedRow, error) {
 	rows, err := db.Query(ctx, Unlisted,
 		arg.Resource,
 		arg.After,
-		arg.Began,
-		arg.OrganizationID,
-		arg.SweepID,
 		arg.PageSize,
+		arg.Began,
+		arg.SweepID,
 	)
 	if err != nil {
 		return nil, err
@@ -637,6 +942,66 @@ func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]
 	var items []UnlistedRow
 	for rows.Next() {
 		var i UnlistedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.UserID,
+			&i.Unlisted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const UnlistedIn = `-- name: UnlistedIn :many
+WITH own AS MATERIALIZED (
+    SELECT l.id, l.organization_id, l.user_id, l.changed_at FROM rolecall.live_objects l
+    WHERE l.resource = $4 AND l.organization_id = $6::text
+)
+SELECT own.id::text AS id, own.organization_id::text AS organization_id, own.user_id::text AS user_id
+FROM own
+WHERE own.id > $1::text AND own.changed_at < $2::timestamptz
+    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $3 AND s.resource = $4 AND s.id = own.id OFFSET 0)
+ORDER BY own.id LIMIT $5::integer
+`
+
+type UnlistedInParams struct {
+	After          string    `json:"after"`
+	Began          time.Time `json:"began"`
+	SweepID        int64     `json:"sweep_id"`
+	Resource       string    `json:"resource"`
+	PageSize       int32     `json:"page_size"`
+	OrganizationID string    `json:"organization_id"`
+}
+
+type UnlistedInRow struct {
+	ID             string `json:"id"`
+	OrganizationID string `json:"organization_id"`
+	UserID         string `json:"user_id"`
+}
+
+// The same of one organization: it examines all of the organization's objects.
+func (q *Queries) UnlistedIn(ctx context.Context, db DBTX, arg UnlistedInParams) ([]UnlistedInRow, error) {
+	rows, err := db.Query(ctx, UnlistedIn,
+		arg.After,
+		arg.Began,
+		arg.SweepID,
+		arg.Resource,
+		arg.PageSize,
+		arg.OrganizationID,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnlistedInRow
+	for rows.Next() {
+		var i UnlistedInRow
 		if err := rows.Scan(&i.ID, &i.OrganizationID, &i.UserID); err != nil {
 			return nil, err
 		}

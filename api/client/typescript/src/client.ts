@@ -2,9 +2,10 @@ import { batched } from "./batch.js";
 import { type Config, settingsOf } from "./config.js";
 import { type Check, type Decision, maxChecks, nameable, notAMember, readMany, readOwn, requirePossible } from "./decision.js";
 import { exchange } from "./exchange.js";
+import { type Explanation, readExplanation } from "./explanation.js";
 import type { components } from "./openapi.js";
 import { notFound, ofUser, refusal, reportable, unauthenticated } from "./problem.js";
-import { bearerOf, type Sender, usable } from "./sender.js";
+import { bearerOf, requestIdOf, type Sender, usable } from "./sender.js";
 
 /** A workspace's id as a program finds it in a request. Anything but a text names no workspace. */
 export type MaybeId = string | readonly string[] | null | undefined;
@@ -32,6 +33,12 @@ export interface Client {
    * of the program, and rejects.
    */
   decide(checks: readonly Check[]): Promise<Decision[]>;
+  /**
+   * Asks, as the service, why a user may do something or not. A refusal is an explanation. No one is
+   * looked up at Clerk. An id or a permission that Rolecall doesn't take is a mistake of the program,
+   * and rejects.
+   */
+  explain(check: Check): Promise<Explanation>;
   /** Tells Config's `failed` of an error of `admit`, unless it is an ordinary refusal. Guards do so. */
   report(error: unknown): void;
 }
@@ -68,6 +75,20 @@ export function createClient(config: Config): Client {
     return checks.map((check) => answers.get(check) ?? notAMember(check));
   };
 
+  const explain = async ({ userId, workspaceId, permission }: Check): Promise<Explanation> => {
+    if (token === undefined) {
+      throw new TypeError("rolecall: the client has no token of a service");
+    }
+    requirePossible(permission);
+    if (!nameable(userId) || !nameable(workspaceId)) {
+      throw new TypeError("rolecall: userId and workspaceId must be 1 to 255 bytes of UTF-8 without NUL");
+    }
+    const body: components["schemas"]["Inquiry"] = {
+      user_id: userId, workspace_id: workspaceId, permission, ...(maxStaleness === undefined ? {} : { max_staleness: maxStaleness }),
+    };
+    return readExplanation(await exchange(settings, { path: "/v1/explain", token, body }), { userId, workspaceId, permission });
+  };
+
   /** Asks as the service about a user whom the program has identified. */
   const admitUser = async (userId: unknown, workspaceId: unknown, permission: string): Promise<Decision> => {
     if (userId === null || userId === undefined || userId === "") {
@@ -81,7 +102,9 @@ export function createClient(config: Config): Client {
   };
 
   /** Asks, with a user's own token, whether the user may do something. */
-  const admitOwn = async (session: string | undefined, workspaceId: unknown, permission: string): Promise<Decision> => {
+  const admitOwn = async (
+    session: string | undefined, workspaceId: unknown, permission: string, requestId?: string,
+  ): Promise<Decision> => {
     if (session === undefined) {
       throw unauthenticated();
     }
@@ -93,7 +116,7 @@ export function createClient(config: Config): Client {
       query.max_staleness = String(maxStaleness);
     }
     try {
-      return readOwn(await exchange(settings, { token: session, query }), workspaceId, permission);
+      return readOwn(await exchange(settings, { token: session, query, requestId }), workspaceId, permission);
     } catch (error) {
       throw ofUser(error);
     }
@@ -102,7 +125,7 @@ export function createClient(config: Config): Client {
   const admit = async (sender: Sender, workspaceId: MaybeId, permission: string): Promise<Decision> => {
     requirePossible(permission);
     if ("headers" in sender) {
-      return admitOwn(bearerOf(sender), workspaceId, permission);
+      return admitOwn(bearerOf(sender), workspaceId, permission, requestIdOf(sender));
     }
     if ("token" in sender) {
       return admitOwn(usable(sender.token), workspaceId, permission);
@@ -126,5 +149,5 @@ export function createClient(config: Config): Client {
     }
   };
 
-  return { can, admit, decide, report };
+  return { can, admit, decide, explain, report };
 }

@@ -80,13 +80,16 @@ export function readMany(answer: unknown, checks: readonly Check[]): Decision[] 
   if (!Array.isArray(decisions) || decisions.length !== checks.length) {
     throw new NotADecisionError();
   }
-  return checks.map((check, i) => {
-    const decision = readDecision(decisions[i]);
-    if (!answers(decision, check)) {
-      throw new NotADecisionError();
-    }
-    return decision;
-  });
+  return checks.map((check, i) => readAnswer(decisions[i], check));
+}
+
+/** Reads the decision about a check. */
+export function readAnswer(value: unknown, check: Check): Decision {
+  const decision = readDecision(value);
+  if (!answers(decision, check)) {
+    throw new NotADecisionError();
+  }
+  return decision;
 }
 
 /** Reports whether the decision is about the check, and doesn't contradict itself. */
@@ -123,14 +126,16 @@ interface Types {
   string: string;
 }
 
-function typed<T extends keyof Types>(value: unknown, type: T): Types[T] {
+/** Returns a value of a type, or throws. */
+export function typed<T extends keyof Types>(value: unknown, type: T): Types[T] {
   if (typeof value !== type) {
     throw new NotADecisionError();
   }
   return value as Types[T];
 }
 
-function asObject(value: unknown): Record<string, unknown> {
+/** Returns an object, or throws. */
+export function asObject(value: unknown): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new NotADecisionError();
   }
@@ -144,7 +149,8 @@ function asInteger(value: unknown): number {
   return value as number;
 }
 
-function asDate(value: unknown): Date {
+/** Returns the instant of a text of RFC 3339, or throws. */
+export function asDate(value: unknown): Date {
   const date = /^\d{4}-\d\d-\d\dT/.test(typed(value, "string")) ? new Date(value as string) : undefined;
   if (date === undefined || Number.isNaN(date.getTime())) {
     throw new NotADecisionError();

@@ -10,8 +10,10 @@ export class AnswerError extends Error {
     readonly title: string,
     /** Only of a refusal, else "". */
     readonly reason: string,
+    /** By which Rolecall's log names the question; "" if the server doesn't say. */
+    readonly requestId = "",
   ) {
-    super(type === "" ? `rolecall answered ${status}` : `rolecall answered ${status}: ${title} (${type})`);
+    super(`rolecall answered ${status}` + (type === "" ? "" : `: ${title} (${type})`) + (requestId === "" ? "" : `, request ${requestId}`));
   }
 }
 

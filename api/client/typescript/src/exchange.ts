@@ -1,5 +1,6 @@
 import type { Settings } from "./config.js";
 import { AnswerError, LateError, NotADecisionError } from "./errors.js";
+import { headerRequestId } from "./sender.js";
 
 /** The time between two tries, in milliseconds. */
 const retryPause = 50;
@@ -7,9 +8,13 @@ const retryPause = 50;
 /** Bounds an answer, in bytes. It is many times the size of a hundred decisions with the longest ids. */
 const maxAnswer = 1 << 20;
 
-/** One question to /v1/authorize. */
+/** One question. */
 export interface Question {
+  /** Defaults to /v1/authorize. */
+  readonly path?: string;
   readonly token: string;
+  /** The id of the request that the program is answering, for Rolecall's log. */
+  readonly requestId?: string | undefined;
   /** Of a GET. */
   readonly query?: Record<string, string>;
   /** Of a POST, as JSON. */
@@ -72,13 +77,16 @@ async function tryOnce(settings: Settings, question: Question, end: AbortSignal)
     Authorization: `Bearer ${question.token}`,
     Accept: "application/json, application/problem+json",
   });
+  if (question.requestId !== undefined) {
+    headers.set(headerRequestId, question.requestId);
+  }
   const init: RequestInit = { method: "GET", headers, redirect: "manual", cache: "no-store", signal: end };
   if (question.body !== undefined) {
     headers.set("Content-Type", "application/json");
     Object.assign(init, { method: "POST", body: JSON.stringify(question.body) });
   }
   const query = question.query === undefined ? "" : "?" + new URLSearchParams(question.query);
-  const response = await settings.fetch(settings.base + "/v1/authorize" + query, init);
+  const response = await settings.fetch(settings.base + (question.path ?? "/v1/authorize") + query, init);
   const text = await readText(response);
   if (response.status === 200) {
     if (text === undefined) {
@@ -87,7 +95,7 @@ async function tryOnce(settings: Settings, question: Question, end: AbortSignal)
     return text;
   }
   const { type, title, reason } = problemIn(text ?? "");
-  throw new AnswerError(response.status, type, title, reason);
+  throw new AnswerError(response.status, type, title, reason, response.headers.get(headerRequestId) ?? "");
 }
 
 /** Reads the body; undefined if it is too long. */

@@ -8,6 +8,7 @@ export { type Client, createClient, type MaybeId } from "./client.js";
 export type { Config } from "./config.js";
 export type { Check, Decision, Reason } from "./decision.js";
 export { AnswerError, LateError, NotADecisionError } from "./errors.js";
+export type { Change, Explanation, Fact } from "./explanation.js";
 export { express, type NodeResponse } from "./express.js";
 export { decisionOf, type Guard, protect, requirePermission } from "./guard.js";
 export type { components, operations, paths } from "./openapi.js";

@@ -263,6 +263,37 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why may this user do this, or not? For services that answer support's questions.
+         * @description Makes the decision that `POST /v1/authorize` makes, and lists the facts on which it rests, in one order: account,
+         *     workspace, membership, role, grant, freshness, impersonation. The decision allows exactly if no fact has
+         *     `"holds":false`. Facts after one that refuses are told, too.
+         *
+         *     All of it is of one moment. Clerk isn't asked about a user who isn't a member, and the decision isn't counted in
+         *     Rolecall's metrics. The question is about the user, never about an impersonator; the last fact says what the policy
+         *     would withhold from one.
+         *
+         *     With `min_revision`, the answer is held back as that of `POST /v1/authorize`. Of a workspace to which the service
+         *     token doesn't extend nothing is read: the reason is `workspace_not_listed`, and `facts` is empty. To a token that is
+         *     limited to some workspaces, a user who never was in the workspace looks like an unknown one. Each service is
+         *     answered one question after the other.
+         */
+        post: operations["explainDecision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/forward-auth": {
         parameters: {
             query?: never;
@@ -564,7 +595,7 @@ export interface components {
         AuditEntry: {
             /**
              * Format: int64
-             * @description Counts the workspace's entries without a gap, in the order of recording. Unique in the workspace.
+             * @description Counts the workspace's entries in the order of recording. Numbers are missing only where old entries were cut. Unique in the workspace.
              */
             id: number;
             /**
@@ -572,13 +603,15 @@ export interface components {
              * @description When it happened, to the microsecond.
              */
             at: string;
-            /** @description Who did it: a user (user_…) or a service (service:NAME). Null if Clerk doesn't say. */
+            /** @description Who did it: a user (user_…) or a service (service:NAME). Null for what was done in Clerk's own pages: it was changed at Clerk, and Clerk doesn't say by whom. */
             actor: string | null;
             /** @description Who acted as the actor. Absent if the actor acted, and if Rolecall can't know. */
             impersonator?: string;
+            /** @description A person was erased from the entry: `[erased]` stands for what was about the person. Absent otherwise. */
+            erased?: boolean;
             /**
              * @description For changes at Clerk, one of workspace.created, workspace.renamed, workspace.deleted, member.joined, member.role_changed,
-             *     member.removed, member.left, invitation.sent, invitation.accepted, invitation.revoked and invitation.expired; for a product's entries, a name of its own.
+             *     member.removed, member.left, member.restated, workspace.restated, invitation.sent, invitation.accepted, invitation.revoked and invitation.expired; for a product's entries, a name of its own.
              */
             action: string;
             /** @description Id of the object that was changed; for a member, the user's. */
@@ -591,13 +624,23 @@ export interface components {
             data?: Record<string, never>;
             /** @description Where the entry comes from: the id of a webhook (msg_…), a command, a sweep or a look-up, or service:NAME. */
             cause: string;
+            /**
+             * @description Where a change came from that was made at Clerk and whose actor Clerk doesn't name: the request that its webhook names.
+             *     Null for all other entries, for changes that a sweep found, and once the webhook's body was deleted.
+             */
+            origin: {
+                /** @description IPv4 or IPv6 address of the client. Null if Clerk names none. */
+                client_ip: string | null;
+                /** @description As the client sent it, cut after 512 bytes. Null if Clerk names none. */
+                user_agent: string | null;
+            } | null;
         };
         AuditEvent: {
             /** @description Who did it. Left out: the service. */
             actor?: string | null;
             /** @description Who acted as the user in `actor`, as the decision named it. Left out: nobody. */
             impersonator?: string | null;
-            /** @description A name of the product's own. Those that begin with workspace, member, invitation, user or role are Rolecall's. */
+            /** @description A name of the product's own. Those that begin with workspace, member, invitation, user, role or operator are Rolecall's. */
             action: string;
             target: components["schemas"]["Text"];
             /** @description At most 16 KiB without spaces, nested at most 100 deep, with numbers that fit a double. */
@@ -652,6 +695,52 @@ export interface components {
              * @description The last instant at which the mirror is known to have agreed with Clerk about the whole workspace, as `Rolecall-As-Of`. Null if there is none.
              */
             as_of: string | null;
+        };
+        Inquiry: {
+            user_id: components["schemas"]["Text"];
+            workspace_id: components["schemas"]["Text"];
+            permission: components["schemas"]["Text"];
+            /**
+             * Format: int64
+             * @description The revision that the workspace must have reached.
+             */
+            min_revision?: number | null;
+            /** @description The most seconds since the mirror is known to have agreed with Clerk about the whole workspace (`as_of`). Left out, any age will do. */
+            max_staleness?: number | null;
+        };
+        Reasoning: {
+            decision: components["schemas"]["Decision"];
+            facts: components["schemas"]["Fact"][];
+            /**
+             * @description The single change after which the refused request would be allowed. Null where no single change would do, and of an
+             *     allowance.
+             */
+            change: components["schemas"]["Change"] | null;
+        };
+        Fact: {
+            /** @enum {string} */
+            fact: "account" | "workspace" | "membership" | "role" | "grant" | "freshness" | "impersonation";
+            /** @description False refuses. Null: the fact says nothing here, as the role of a user who isn't a member. */
+            holds: boolean | null;
+            /** @description In words, for people. The words may change. */
+            detail: string;
+            /**
+             * Format: date-time
+             * @description When it became so, as far as that is known; of freshness, as of when.
+             */
+            since: string | null;
+            /** @description What made it so or, if that isn't recorded, what said so last: a delivery (`msg_…`), a command (`cmd_…`), a sweep (`sweep_…`), a look-up (`lookup_…`), or `policy`. */
+            cause: string | null;
+        };
+        Change: {
+            /** @enum {string} */
+            kind: "give_role" | "add_member" | "unban_user" | "restore_user" | "grant_permission" | "wait_for_sweep" | "wait_for_revision" | "end_impersonation";
+            /** @description What would change: the user, the workspace or, for `grant_permission`, the role. */
+            subject: string;
+            /** @description The role that the user would get. Null unless the change gives one. */
+            role: string | null;
+            /** @description What to do, for people. The words may change. */
+            words: string;
         };
         /** @description Further members of an entity. Null counts as missing. */
         Properties: Record<string, never> | null;
@@ -815,6 +904,8 @@ export interface components {
              * @enum {string}
              */
             scope?: "authorize" | "read" | "commands" | "audit:append";
+            /** @description The request's id, as in the header `X-Request-Id`. Tell it to who runs the service: the log has it. */
+            request_id?: string;
             reason?: components["schemas"]["Reason"];
         };
     };
@@ -1174,7 +1265,8 @@ export interface components {
         };
         /**
          * @description The database or the signing keys can't be reached (`unavailable`), the workspace is older than `max_staleness` (`stale`), Clerk's
-         *     rate limit is used up (`rate-limited`), or the service has no Clerk secret key (`commands-unavailable`). Nothing has changed.
+         *     rate limit is used up (`rate-limited`), or the service has no Clerk secret key or only reads at Clerk
+         *     (`commands-unavailable`). Nothing has changed.
          */
         CommandUnavailable: {
             headers: {
@@ -1290,7 +1382,7 @@ export interface components {
         Replayed: "true";
         /** @description As in a success, if the caller is a member. */
         RefusalRevision: number;
-        /** @description As it was sent. */
+        /** @description As it was sent or, if none was sent, a new one. */
         RequestID: string;
     };
     pathItems: never;
@@ -2137,7 +2229,8 @@ export interface operations {
                      *           "data": {
                      *             "rows": 1200
                      *           },
-                     *           "cause": "service:reports"
+                     *           "cause": "service:reports",
+                     *           "origin": null
                      *         },
                      *         {
                      *           "id": 17,
@@ -2153,7 +2246,11 @@ export interface operations {
                      *             "membership_id": "orgmem_2nA9",
                      *             "role": "org:admin"
                      *           },
-                     *           "cause": "msg_2xR4"
+                     *           "cause": "msg_2xR4",
+                     *           "origin": {
+                     *             "client_ip": "203.0.113.20",
+                     *             "user_agent": "Mozilla/5.0"
+                     *           }
                      *         }
                      *       ],
                      *       "next_cursor": "MTc2NzMyMzA0NTY3ODAwMDoxNw"
@@ -2226,7 +2323,8 @@ export interface operations {
                      *       "data": {
                      *         "rows": 1200
                      *       },
-                     *       "cause": "service:reports"
+                     *       "cause": "service:reports",
+                     *       "origin": null
                      *     }
                      */
                     "application/json": components["schemas"]["AuditEntry"];
@@ -2292,14 +2390,14 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example {"id":18,"at":"2026-01-02T03:04:05.678901Z","actor":"user_2mK5","action":"report.run","target":"report_81","before":null,"after":null,"data":{"rows":1200},"cause":"service:reports"}
+                     * @example {"id":18,"at":"2026-01-02T03:04:05.678901Z","actor":"user_2mK5","action":"report.run","target":"report_81","before":null,"after":null,"data":{"rows":1200},"cause":"service:reports","origin":null}
                      *     {"complete":true,"entries":1}
                      */
                     "application/jsonl": string;
                     /**
-                     * @example id,at,actor,action,target,before,after,data,cause
-                     *     18,2026-01-02T03:04:05.678901Z,user_2mK5,report.run,report_81,,,"{""rows"":1200}",service:reports
-                     *     complete,1,,,,,,,
+                     * @example id,at,actor,action,target,before,after,data,cause,impersonator,client_ip,user_agent
+                     *     18,2026-01-02T03:04:05.678901Z,user_2mK5,report.run,report_81,,,"{""rows"":1200}",service:reports,,,
+                     *     complete,1,,,,,,,,,,
                      */
                     "text/csv": string;
                 };
@@ -2432,6 +2530,115 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Decisions"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    explainDecision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 64 KiB. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "user_id": "user_2mK5",
+                 *       "workspace_id": "org_2nA1",
+                 *       "permission": "billing:manage"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Inquiry"];
+            };
+        };
+        responses: {
+            /** @description The answer, also if it is a refusal. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "decision": {
+                     *         "allowed": false,
+                     *         "reason": "permission_missing",
+                     *         "role": "org:member",
+                     *         "permission": "billing:manage",
+                     *         "workspace_id": "org_2nA1",
+                     *         "user_id": "user_2mK5",
+                     *         "revision": 42,
+                     *         "as_of": "2026-01-02T03:04:05.678Z"
+                     *       },
+                     *       "facts": [
+                     *         {
+                     *           "fact": "account",
+                     *           "holds": true,
+                     *           "detail": "active, not banned",
+                     *           "since": "2025-11-20T09:12:44.120Z",
+                     *           "cause": "msg_2fK9"
+                     *         },
+                     *         {
+                     *           "fact": "workspace",
+                     *           "holds": true,
+                     *           "detail": "org_2nA1 exists",
+                     *           "since": "2025-11-18T15:00:01.004Z",
+                     *           "cause": "msg_1aB3"
+                     *         },
+                     *         {
+                     *           "fact": "membership",
+                     *           "holds": true,
+                     *           "detail": "orgmem_9Lp2, invited by user_1cD4",
+                     *           "since": "2025-11-20T09:12:44.120Z",
+                     *           "cause": "msg_2gQ7"
+                     *         },
+                     *         {
+                     *           "fact": "role",
+                     *           "holds": true,
+                     *           "detail": "org:member",
+                     *           "since": "2025-12-31T11:40:02.310Z",
+                     *           "cause": "msg_8xT1"
+                     *         },
+                     *         {
+                     *           "fact": "grant",
+                     *           "holds": false,
+                     *           "detail": "org:member isn't granted billing:manage; org:admin (policy.yaml, line 9) has it",
+                     *           "since": "2026-01-02T03:00:00.000Z",
+                     *           "cause": "policy"
+                     *         },
+                     *         {
+                     *           "fact": "freshness",
+                     *           "holds": true,
+                     *           "detail": "agreed with Clerk 12 minutes ago, revision 42",
+                     *           "since": "2026-01-02T03:04:05.678Z",
+                     *           "cause": "sweep_7"
+                     *         },
+                     *         {
+                     *           "fact": "impersonation",
+                     *           "holds": true,
+                     *           "detail": "the user acts",
+                     *           "since": null,
+                     *           "cause": null
+                     *         }
+                     *       ],
+                     *       "change": {
+                     *         "kind": "give_role",
+                     *         "subject": "user_2mK5",
+                     *         "role": "org:admin",
+                     *         "words": "give user_2mK5 the role org:admin"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Reasoning"];
                 };
             };
             400: components["responses"]["BadRequest"];

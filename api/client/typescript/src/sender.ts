@@ -40,6 +40,15 @@ export function bearerOf(request: WithHeaders): string | undefined {
   return usable(/^bearer +(\S+) *$/i.exec(header)?.[1]); // in linear time, whatever the header is
 }
 
+/** The header of a request's id. */
+export const headerRequestId = "x-request-id";
+
+/** Returns the id of the sender's request, if it has one that Rolecall takes. */
+export function requestIdOf({ headers }: WithHeaders): string | undefined {
+  const given = isFetchHeaders(headers) ? headers.get(headerRequestId) : headers[headerRequestId];
+  return typeof given === "string" && /^[!-~]{1,128}$/.test(given) ? given : undefined;
+}
+
 /** Returns a token if it can be a user's. The Fetch API joins repeated headers by a comma. */
 export function usable(token: unknown): string | undefined {
   if (typeof token !== "string" || !/^[\w.~+/=-]+$/.test(token) || token.length > maxAuthorization) {

@@ -281,3 +281,22 @@ test("a configuration is checked", () => {
   }
   assert.throws(() => requirePermission(patientClient({ url: "http://rolecall" }), "reports:read", undefined as never), /needs a function/);
 });
+
+test("a request's id is passed on if it is sane, and an error has the answer's", async (t) => {
+  const ids: (string | undefined)[] = [];
+  const server = await fake(t, (request, response) => {
+    ids.push(request.headers["x-request-id"] as string | undefined);
+    response.writeHead(418, { "X-Request-Id": "of-the-answer" }).end();
+  });
+  const client = patientClient({ url: server.url });
+  for (const id of ["one-1", "two words"]) {
+    const headers = { authorization: "Bearer user_1", "x-request-id": id };
+    await assert.rejects(client.admit({ headers }, "org_1", "reports:read"), (error) => {
+      assert(error instanceof AnswerError);
+      assert.equal(error.requestId, "of-the-answer");
+      assert.match(error.message, /answered 418, request of-the-answer$/);
+      return true;
+    });
+  }
+  assert.deepEqual(ids, ["one-1", undefined]);
+});

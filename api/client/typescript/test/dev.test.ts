@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -25,11 +25,13 @@ interface Dev {
   removal: { url: string; secret: string };
 }
 
-/** Starts `rolecall dev` in an empty folder, for as long as the test, and reads what it prints. */
+/** Starts `rolecall dev` in an empty folder, for as long as the test, and reads the variables that it writes. */
 async function start(t: TestContext): Promise<Dev> {
   const folder = mkdtempSync(join(tmpdir(), "rolecall-"));
   const { DATABASE_URL: _, ...env } = process.env;
-  const child = spawn(binary, ["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", join(folder, "postgres")], { cwd: folder, env });
+  const file = join(folder, "dev.env");
+  const addresses = ["--listen", "--admin", "--playground", "--simulator"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const child = spawn(binary, ["dev", ...addresses, "--data", join(folder, "postgres"), "--env-file", file], { cwd: folder, env });
   const ended = once(child, "exit");
   t.after(async () => {
     child.kill("SIGTERM");
@@ -48,17 +50,28 @@ async function start(t: TestContext): Promise<Dev> {
       }
     });
   });
-  const find = (pattern: RegExp): string => {
-    const found = pattern.exec(printed)?.[1];
-    assert.ok(found, `${pattern} isn't in what dev printed:\n${printed}`);
+  const written = readFileSync(file, "utf8");
+  const variable = (name: string): string => {
+    const found = new RegExp(`^${name}=(.*)$`, "m").exec(written)?.[1];
+    assert.ok(found, `${name} isn't in what dev wrote:\n${written}`);
     return found;
   };
+  const workspace = variable("DEMO_NORTHWIND_ID");
+  const member = variable("DEMO_MEMBER_ID");
   return {
-    url: find(/listens on (\S+),/),
-    workspace: find(/workspace_id=(org_\w+)/),
-    member: find(/"user_id":"(user_\w+)"/),
-    tokens: { admin: find(/ADMIN=(\S+)/), member: find(/MEMBER=(\S+)/), stranger: find(/STRANGER=(\S+)/), service: find(/SERVICE=(\S+)/) },
-    removal: { url: find(/-X DELETE .* '(\S+)'/), secret: find(/-X DELETE .*Bearer (\S+)"/) },
+    url: variable("ROLECALL_URL"),
+    workspace,
+    member,
+    tokens: {
+      admin: variable("DEMO_ADMIN_TOKEN"),
+      member: variable("DEMO_MEMBER_TOKEN"),
+      stranger: variable("DEMO_STRANGER_TOKEN"),
+      service: variable("ROLECALL_SERVICE_TOKEN"),
+    },
+    removal: {
+      url: `${variable("CLERK_API_URL")}/v1/organizations/${workspace}/memberships/${member}`,
+      secret: variable("CLERK_SECRET_KEY"),
+    },
   };
 }
 

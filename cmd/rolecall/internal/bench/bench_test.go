@@ -64,6 +64,9 @@ func BenchmarkWholeProgram(b *testing.B) {
 	if os.Getenv(withFlat) != "" {
 		b.Run("flat", s.flat)
 	}
+	if os.Getenv(withFlat) != "" || os.Getenv(keptLarge) != "" {
+		b.Run("console", s.console)
+	}
 	// b.Log prints nothing if a benchmark with parts passes.
 	fmt.Fprintf(os.Stdout, "\n%d cores, Postgres %s, fsync %s; medians of %d rounds, with the lowest and the highest ratio\n\n%s\n",
 		runtime.NumCPU(), version, fsync, rounds, s.table.String())

@@ -74,6 +74,7 @@ type program struct {
 	log   testlog.Lines
 	ended chan struct{}
 	addr  string // of the public side
+	admin string // of the operators' side
 }
 
 // serve starts the program and waits until it serves. It ends with the benchmark.
@@ -90,8 +91,9 @@ func (s *suite) serve(b *testing.B, c *clerk, database string, flags ...string) 
 	}()
 	b.Cleanup(func() { p.stop(b) })
 	var line struct {
-		Msg string `json:"msg"`
-		Web string `json:"web"`
+		Msg   string `json:"msg"`
+		Web   string `json:"web"`
+		Admin string `json:"admin"`
 	}
 	require.Eventually(b, func() bool {
 		for text := range strings.Lines(p.log.String()) {
@@ -102,7 +104,7 @@ func (s *suite) serve(b *testing.B, c *clerk, database string, flags ...string) 
 		return p.hasEnded()
 	}, 30*time.Second, 5*time.Millisecond)
 	require.False(b, p.hasEnded(), p.log.String())
-	p.addr = line.Web
+	p.addr, p.admin = line.Web, line.Admin
 	return p
 }
 

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/url"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/callmine/rolecall/internal/clerkapi"
 )
 
@@ -17,10 +19,12 @@ func (c Config) RequireClerk() error {
 	return nil
 }
 
-// OpenClerk returns a client of Clerk's Backend API with the configured address, key and rate.
-func (c Config) OpenClerk(logger *slog.Logger, observe func(clerkapi.Call)) (*clerkapi.Client, error) {
+// OpenClerk returns a client of Clerk's Backend API with the configured address, key and rate. The
+// client traces its calls if tracers isn't nil.
+func (c Config) OpenClerk(logger *slog.Logger, observe func(clerkapi.Call), tracers trace.TracerProvider) (*clerkapi.Client, error) {
 	client, err := clerkapi.New(clerkapi.Config{
-		URL: c.APIURL, SecretKey: c.SecretKey, CallsPerSecond: c.ClerkRate, Logger: logger, Observe: observe,
+		URL: c.APIURL, SecretKey: c.SecretKey, CallsPerSecond: c.ClerkRate, ReadOnly: c.ClerkReadOnly,
+		Logger: logger, Observe: observe, Tracers: tracers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_API_URL, CLERK_SECRET_KEY, ROLECALL_CLERK_RATE: %w", err)

@@ -14,8 +14,18 @@ import (
 // wouldn't start. Its warnings name probable mistakes. The configuration has all values that can be
 // read.
 func ReadServing(ctx context.Context, which Parts) (cfg Config, warnings []string, err error) {
-	cfg, err = Read()
-	errs := []error{err, cfg.RequireServing(which)}
+	cfg, faults := read()
+	var errs []error
+	for _, f := range faults {
+		errs = append(errs, f)
+	}
+	for _, m := range cfg.missing(which) {
+		unread := func(f settingError) bool { return f.setting == m.setting+fileSuffix }
+		if !slices.ContainsFunc(faults, unread) { // its file is given, and the fault says what is wrong with it
+			errs = append(errs, m)
+		}
+	}
+	errs = append(errs, cfg.check(which))
 	if which.Web {
 		_, err := cfg.Policy(ctx)
 		errs = append(errs, err)
@@ -69,11 +79,7 @@ func (s stray) ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECA
 // Rolecall's own or that setting has no default. Otherwise a wrong spelling of
 // CLERK_AUTHORIZED_PARTIES would let in every origin.
 func strays(cfg Config, environ []string) []stray {
-	known := map[string]Setting{}
-	for _, s := range cfg.settingsInClear() {
-		known[s.Name] = s
-	}
-	given := givenSettings()
+	known := cfg.byVariable()
 	var found []stray
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
@@ -85,7 +91,9 @@ func strays(cfg Config, environ []string) []stray {
 			continue
 		}
 		if s.meant != "" {
-			s.set = given[s.meant] != ""
+			if name := givenAs(known[s.meant].Name); name != "" {
+				s.meant, s.set = name, true
+			}
 			clerks := strings.HasPrefix(canonical(name), "CLERK_")
 			if s.set && !s.ours() && !clerks {
 				continue // DATABASE_URL_TEST belongs to another program
@@ -96,6 +104,28 @@ func strays(cfg Config, environ []string) []stray {
 	}
 	slices.SortFunc(found, func(a, b stray) int { return strings.Compare(a.name, b.name) })
 	return found
+}
+
+// byVariable returns the settings by each variable that may give them.
+func (c Config) byVariable() map[string]Setting {
+	known := map[string]Setting{}
+	for _, s := range c.settingsInClear() {
+		known[s.Name] = s
+		if file := s.FileVariable(); file != "" {
+			known[file] = Setting{Name: s.Name}
+		}
+	}
+	return known
+}
+
+// givenAs returns the variable that gives a setting: its own, or that of its file; "" for none.
+func givenAs(setting string) string {
+	for _, name := range []string{setting, setting + fileSuffix} {
+		if inEnvironment(name) != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 var (

@@ -13,32 +13,46 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Read reads the process environment. It removes the blanks around each value. Its error names each
-// value that can't be read; the configuration has the default in its place.
+// Read reads the process environment, and the files that it names for secrets. It removes the
+// blanks around each value. Its error names each value that can't be read; the configuration has
+// the default in its place.
 func Read() (Config, error) {
-	given := givenSettings()
-	cfg, faults := parseConfig(given)
-	if len(faults) == 0 {
-		return cfg, nil
+	cfg, faults := read()
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		errs[i] = f
 	}
-	errs := make([]error, 0, len(faults))
-	for _, f := range faults {
-		errs = append(errs, f)
-		delete(given, f.setting)
-	}
-	cfg, _ = parseConfig(given)
 	return cfg, errors.Join(errs...)
 }
 
-// givenSettings returns the settings of the environment by their names.
-func givenSettings() map[string]string {
-	given := map[string]string{}
+func read() (Config, []settingError) {
+	given, unread := givenSettings()
+	cfg, faults := parseConfig(given)
+	if len(faults) > 0 {
+		for _, f := range faults {
+			delete(given, f.setting)
+		}
+		cfg, _ = parseConfig(given)
+	}
+	return cfg, append(unread, faults...)
+}
+
+// givenSettings returns the settings of the environment and of its secrets' files by their names,
+// and the fault of each file.
+func givenSettings() (given map[string]string, faults []settingError) {
+	given = map[string]string{}
 	for _, s := range (Config{}).Settings() {
 		if value, ok := os.LookupEnv(s.Name); ok {
 			given[s.Name] = strings.TrimSpace(value)
 		}
+		value, err := readSecretFile(s)
+		if fault, ok := errors.AsType[settingError](err); ok {
+			faults = append(faults, fault)
+		} else if value != "" {
+			given[s.Name] = value
+		}
 	}
-	return given
+	return given, faults
 }
 
 // settingError names a setting, the fault of its value, and the cure.
@@ -79,9 +93,9 @@ func parseConfig(given map[string]string) (cfg Config, faults []settingError) {
 func parsers() map[reflect.Type]env.ParserFunc {
 	return map[reflect.Type]env.ParserFunc{
 		reflect.TypeFor[time.Duration](): func(v string) (any, error) {
-			d, err := time.ParseDuration(v)
+			d, err := ParseDuration(v)
 			if err != nil {
-				return nil, fmt.Errorf("%s is not a duration: write a number with its unit, such as 90s, 30m or 1h", shown(v))
+				return nil, fmt.Errorf("%s is not a duration: write a number with its unit, such as 90s, 30m, 1h or 7d", shown(v))
 			}
 			return d, nil
 		},
@@ -112,6 +126,12 @@ func parsers() map[reflect.Type]env.ParserFunc {
 				return nil, fmt.Errorf("%s is no level: write debug, info, warn or error", shown(v))
 			}
 			return level, nil
+		},
+		reflect.TypeFor[LogFormat](): func(v string) (any, error) {
+			if format := LogFormat(v); format == LogJSON || format == LogText {
+				return format, nil
+			}
+			return nil, fmt.Errorf("%s is no format: write json or text", shown(v))
 		},
 	}
 }

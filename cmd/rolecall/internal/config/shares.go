@@ -11,11 +11,12 @@ const (
 	queueConns  = 6  // for River's fetching and upkeep; its listener takes one out of the pool
 	// decideConns are few, because requests that wait share the next query. With the least
 	// connections there are none: decisions are then read with the rest.
-	decideConns = 2
-	readConns   = 14 // lists, exports, and what else isn't a decision
-	EventConns  = 4  // services' entries of the audit log
-	changeConns = 4  // commands
-	adminConns  = 2  // so that a busy API can't turn /readyz red; also to notice a failover
+	decideConns  = 2
+	readConns    = 14 // lists, exports, and what else isn't a decision
+	EventConns   = 4  // services' entries of the audit log
+	changeConns  = 4  // commands
+	consoleConns = 2  // pages of the console that read at a time; with the least connections they share those of the workers
+	adminConns   = 2  // so that a busy API can't turn /readyz red; also to notice a failover
 
 	// workLeast is enough for a round of deliveries, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
@@ -30,7 +31,9 @@ const (
 
 // Shares returns each pool's share of a process' connections.
 func Shares(which Parts) []pgpool.Share {
-	all := []pgpool.Share{{Name: "admin", Least: 1, Usual: adminConns}, {Name: "work", Least: workLeast, Usual: WorkConns}}
+	all := []pgpool.Share{
+		{Name: "admin", Least: 1, Usual: adminConns}, {Name: "work", Least: workLeast, Usual: WorkConns}, {Name: "console", Usual: consoleConns},
+	}
 	if which.Workers {
 		all = append(all, pgpool.Share{Name: "queue", Least: 2, Usual: queueConns})
 	}

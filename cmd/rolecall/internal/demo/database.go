@@ -4,62 +4,79 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/pgdev"
 	"github.com/callmine/rolecall/internal/pgpool"
-	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 )
 
-// startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of a database that
-// it started, which holds no secret; "" for a given one.
-func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup *cleanup.Stack, logger *slog.Logger, out io.Writer) (started string, err error) {
-	data := o.Data
-	if data == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return "", fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
+// startPostgres sets the URL of a migrated database that holds no earlier world, in the settings as
+// well.
+func (d *Demo) startPostgres(ctx context.Context, o Options, cfg *config.Config, logger *slog.Logger) error {
+	for _, url := range []string{cfg.DatabaseURL, cfg.DirectURL()} {
+		if err := o.refuseRemote(url); err != nil {
+			return err
 		}
-		data = filepath.Join(cache, "rolecall", "postgres")
 	}
-	if err := o.refuseRemote(cfg.DatabaseURL); err != nil {
-		return "", err
-	}
-	server, err := pgdev.Start(ctx, pgdev.Config{DatabaseURL: cfg.DatabaseURL, DataDir: data, Logger: logger})
+	server, err := o.openServer(ctx, cfg.DatabaseURL, logger)
 	if err != nil {
-		return "", err
+		return err
 	}
-	cleanup.Add("Postgres", server.Stop)
-	fmt.Fprintln(out, server.Description())
+	d.server = server
+	d.cleanup.Add("Postgres", server.Stop)
+	where := "in DATABASE_URL (is it in .env?)"
 	if cfg.DatabaseURL == "" {
+		d.data = server.DataDir()
+		where = "in the folder " + d.data
 		if err := createDatabase(ctx, server.URL("postgres")); err != nil {
-			return "", err
+			return err
 		}
-		started = server.URL(databaseName)
-		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = started, "", ""
-	} else if err := refuseForeign(ctx, cfg.DatabaseURL); err != nil {
-		return "", err
+		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = server.URL(databaseName), "", ""
 	}
-	return started, database.MigrateURL(ctx, cfg.DirectURL())
+	if err := renew(ctx, cfg.DirectURL(), where); err != nil {
+		return err
+	}
+	d.DatabaseURL = cfg.DatabaseURL
+	return database.MigrateURL(ctx, cfg.DirectURL())
 }
 
-// instancePrefix begins the ids of simulated instances. 16 hexadecimal digits follow. Clerk's own
-// ids have 27 characters after ins_, and can't be mistaken for these.
-const instancePrefix = "ins_dev"
+// openServer returns the given database's server. Without one, it starts a server in the asked
+// folder, or else in one in the user's cache folder.
+func (o Options) openServer(ctx context.Context, databaseURL string, logger *slog.Logger) (*pgdev.Server, error) {
+	if databaseURL != "" || o.Data != "" {
+		return pgdev.Start(ctx, pgdev.Config{DatabaseURL: databaseURL, DataDir: o.Data, Logger: logger})
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
+	}
+	return startBeside(ctx, filepath.Join(cache, "rolecall", "postgres"), logger)
+}
 
-var simulatedInstance = regexp.MustCompile("^" + instancePrefix + "[0-9a-f]{16}$")
+// maxFolders is how many folders are tried: as many runs of dev as anybody needs side by side.
+const maxFolders = 9
+
+// startBeside starts a server in a folder, or in the next one whose server no other process runs:
+// after "postgres" comes "postgres-2".
+func startBeside(ctx context.Context, folder string, logger *slog.Logger) (*pgdev.Server, error) {
+	next := folder
+	for n := 2; ; n++ {
+		server, err := pgdev.Start(ctx, pgdev.Config{DataDir: next, Logger: logger})
+		if _, used := errors.AsType[*pgdev.InUseError](err); !used || n > maxFolders {
+			return server, err
+		}
+		next = fmt.Sprintf("%s-%d", folder, n)
+	}
+}
 
 // refuseRemote keeps invented people out of a database that others may use.
 func (o Options) refuseRemote(databaseURL string) error {
@@ -76,39 +93,8 @@ func (o Options) refuseRemote(databaseURL string) error {
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); host != "localhost" && !strings.HasPrefix(host, "/") && (ip == nil || !ip.IsLoopback()) {
-			return fmt.Errorf("DATABASE_URL is on %s, and dev writes invented people into it: unset it, or pass --remote", host)
+			return fmt.Errorf("the database is on %s, and dev writes invented people into it: unset DATABASE_URL, or pass --remote", host)
 		}
-	}
-	return nil
-}
-
-// refuseForeign keeps dev out of the mirror of a real Clerk, which dev's first sweep would empty.
-func refuseForeign(ctx context.Context, databaseURL string) error {
-	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: databaseURL, Name: "rolecall dev"})
-	if err != nil {
-		if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
-			return refused
-		}
-		return errors.New("can't connect to the database in DATABASE_URL") // the error itself could print the URL
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
-	if err := migrations.Check(ctx, conn); errors.Is(err, migrations.ErrNoSchema) {
-		return nil
-	}
-	known, err := store.KnownInstance(ctx, conn)
-	if err != nil {
-		return err
-	}
-	if known == "" { // nothing was ever compared, and no webhook is kept
-		empty, err := store.IsEmpty(ctx, conn)
-		if err != nil || empty {
-			return err
-		}
-		known = "(unknown)"
-	}
-	if !simulatedInstance.MatchString(known) {
-		return fmt.Errorf("the database in DATABASE_URL is the mirror of the Clerk instance %s, and dev would sweep it empty: "+
-			"unset DATABASE_URL (is it in .env?), or name another database", known)
 	}
 	return nil
 }

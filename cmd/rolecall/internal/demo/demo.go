@@ -1,163 +1,169 @@
-// Package demo is `rolecall dev`: Postgres, a simulated Clerk with a small world, and the service,
-// on this machine.
+// Package demo is `rolecall dev`: Postgres, a simulated Clerk with invented people, the service,
+// and a sample product that uses it, on this machine.
 //
-// It guarantees that it never writes into the mirror of a real Clerk. It writes into a database of
-// another machine only if it is told to.
+// It guarantees that it drops only mirrors that are provably of a simulated Clerk, and writes
+// invented people into no other one. It uses a database of another machine only if it is told to.
+//
+// With `--clerk`, it mirrors the developer's own Clerk instance instead ([Own]). It then guarantees
+// that it only reads at Clerk, and that each instance has a mirror of its own.
 package demo
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	mathrand "math/rand/v2"
-	"net"
 	"os"
 
-	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
-	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/internal/svixsim"
+	"github.com/callmine/rolecall/internal/pgdev"
+	"github.com/callmine/rolecall/internal/simulator"
 )
 
-// Options are the flags of `rolecall dev`.
+// Options are the flags of `rolecall dev`. An empty address is the usual one, or a free one if that
+// is taken.
 type Options struct {
-	Listen string // where webhooks and the API listen
-	Admin  string // where /healthz, /readyz and /metrics listen
-	Remote bool   // whether DATABASE_URL may be on another machine
-	Data   string // folder for the database's files; "" for one in the user's cache folder
+	Listen      string // where webhooks and the API listen
+	Admin       string // where the console, /healthz, /readyz and /metrics listen
+	Playground  string // where the sample product listens: on this machine only
+	Simulator   string // where the simulated Clerk listens
+	Seed        uint64 // from which ids, keys and secrets follow
+	DatabaseURL string // a database to use; "" for DATABASE_URL, or else one on a server of dev's own
+	Remote      bool   // whether that database may be on another machine
+	Data        string // folder of dev's own server; "" for one in the user's cache folder
+	EnvFile     string // where the variables for one's own application are written; "" for nowhere
+	Plain       bool   // whether commands to paste are printed, and no feed
 }
 
-// Run starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx
-// ends.
+// Demo is everything that `rolecall dev` runs. Make one with [Start].
+type Demo struct {
+	Rolecall     string // URL of the API
+	Admin        string // URL of the console
+	Clerk        string // URL of the simulated Clerk
+	Playground   string // URL of the sample product
+	ServiceToken string // of a service that may do everything that services may
+	DatabaseURL  string
+	Simulator    *simulator.Simulator
+	Cast         simulator.Cast
+
+	showcase showcase
+	server   *pgdev.Server
+	data     string // folder of dev's own server; "" for a given database
+	files    string // folder of the files that live as long as the demo
+	service  *service.Service
+	feed     feed
+	shown    *instruments
+	cleanup  cleanup.Stack
+}
+
+// Start starts everything, with the settings of the environment. It returns when all of it runs and
+// the mirror is filled, or with an error and nothing running. The caller closes the demo.
+func Start(ctx context.Context, o Options, errs io.Writer) (_ *Demo, err error) {
+	cfg, err := config.Read()
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range config.OwnStrays(cfg, withoutOwn(os.Environ())) { // dev ignores all settings of Clerk
+		fmt.Fprintln(errs, "rolecall: warning:", warning)
+	}
+	if o.DatabaseURL != "" {
+		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = o.DatabaseURL, "", ""
+	}
+	policy, err := readPolicy(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	d := &Demo{}
+	if d.showcase, err = newShowcase(policy.Grants); err != nil { // before anything is started
+		return nil, fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close(ctx))
+		}
+	}()
+	return d, d.start(ctx, o, cfg, policy, errs)
+}
+
+// start starts everything by the given settings. Each part ends before those that were started
+// before it.
+func (d *Demo) start(ctx context.Context, o Options, cfg config.Config, policy policy.Policy, errs io.Writer) error {
+	logger := slog.New(cfg.LogHandler(config.LogText)(errs, logLevel(cfg)))
+	if err := o.refuseOpen(ctx); err != nil {
+		return err
+	}
+	if err := o.refuseTaken(ctx); err != nil {
+		return err
+	}
+	if err := d.makeFolder(); err != nil {
+		return err
+	}
+	if err := d.usePolicy(&cfg, policy); err != nil {
+		return err
+	}
+	fetching := slog.New(cfg.LogHandler(config.LogText)(errs, min(logLevel(cfg), slog.LevelInfo))) // it may take minutes, and says so
+	if err := d.startPostgres(ctx, o, &cfg, fetching); err != nil {
+		return err
+	}
+	if err := d.startRolecall(ctx, o, &cfg, logger); err != nil {
+		return err
+	}
+	if err := d.startPlayground(ctx, o, cfg, logger); err != nil {
+		return err
+	}
+	if err := d.awaitReady(ctx); err != nil {
+		return err
+	}
+	if err := d.Simulator.Settle(ctx); err != nil {
+		return err
+	}
+	// The first sweep left alone what webhooks changed while it ran. A visitor's first sweep must
+	// find nothing.
+	if _, err := d.shown.Sweep(ctx); err != nil {
+		return err
+	}
+	if o.EnvFile == "" {
+		return nil
+	}
+	return d.writeVariables(o.EnvFile)
+}
+
+// Close ends everything that Start began, in reverse.
+func (d *Demo) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*service.StopTimeout)
+	defer cancel()
+	return d.cleanup.Run(ctx)
+}
+
+// Run starts everything, shows it at work, and runs until ctx ends.
 func Run(ctx context.Context, o Options, out, errs io.Writer) (err error) {
 	if err := loadDotEnv(); err != nil {
 		return err
 	}
-	cfg, err := config.Read()
+	d, err := Start(ctx, o, errs)
 	if err != nil {
 		return err
 	}
-	for _, warning := range config.OwnStrays(cfg, os.Environ()) { // dev ignores all settings of Clerk
-		fmt.Fprintln(errs, "rolecall: warning:", warning)
-	}
-	policy, err := cfg.Policy(ctx)
-	if err != nil {
+	defer func() { err = errors.Join(err, d.Close(ctx)) }()
+	if err := d.greet(o, out); err != nil {
 		return err
 	}
-	show, err := newShowcase(policy.Grants) // before anything is started
-	if err != nil {
-		return fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
+	if !o.Plain {
+		d.feed.start(ctx, d.shown.db, out, &d.cleanup)
 	}
-	logger := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: logLevel(cfg)}))
-	var cleanup cleanup.Stack
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*service.StopTimeout)
-		defer cancel()
-		err = errors.Join(err, cleanup.Run(ctx))
-	}()
-	database, err := o.startPostgres(ctx, &cfg, &cleanup, logger, out)
-	if err != nil {
-		return err
-	}
-	world, token, err := o.simulate(&cfg)
-	if err != nil {
-		return err
-	}
-	simulator, err := clerksim.Listen(ctx, "", world.clerk.Handler())
-	if err != nil {
-		return fmt.Errorf("start the simulated Clerk: %w", err)
-	}
-	cleanup.Add("simulator", simulator.Close)
-	cfg.JWKSURL, cfg.APIURL = simulator.URL+"/.well-known/jwks.json", simulator.URL+"/v1"
-	p, err := service.Start(ctx, cfg, config.Parts{Web: true, Workers: true}, logger)
-	if taken, ok := errors.AsType[*net.OpError](err); ok && taken.Op == "listen" { // the error itself names settings that dev ignores
-		return fmt.Errorf("%w: choose other addresses with --listen and --admin", taken)
-	}
-	if err != nil {
-		return err
-	}
-	cleanup.Add("service", p.Stop)
-	if err := deliver(ctx, world.clerk, p.WebAddr, cfg.SigningSecrets, &cleanup, logger); err != nil {
-		return err
-	}
-	tour := tour{
-		world: world, showcase: show, serviceToken: token,
-		web: "http://" + p.WebAddr, admin: "http://" + p.AdminAddr, clerk: simulator.URL, database: database, out: out,
-	}
-	if err := tour.show(ctx); err != nil {
-		return err
-	}
-	return p.Wait(ctx, nil)
+	err = untilEnd(ctx, d.service, d.server.Done())
+	fmt.Fprintln(out, "Stopping.")
+	return err
 }
 
 // logLevel is the level of dev's log: warnings, unless the setting is given.
 func logLevel(cfg config.Config) slog.Level {
 	if os.Getenv("ROLECALL_LOG_LEVEL") == "" {
-		return slog.LevelWarn // the tour must stay readable
+		return slog.LevelWarn // the output must stay readable
 	}
 	return cfg.LogLevel
-}
-
-// clerkRate is the number of calls per second to the simulated Clerk, which has no limit.
-const clerkRate = 100
-
-// simulate creates the simulated Clerk with a small world and a service token, and configures the
-// service for them.
-func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
-	// Each run has another seed: with the ids of an earlier run, its deliveries would be repeats.
-	var seed [8]byte
-	if _, err := rand.Read(seed[:]); err != nil {
-		return smallWorld{}, "", fmt.Errorf("draw a seed: %w", err)
-	}
-	n := binary.LittleEndian.Uint64(seed[:])
-	clerk, err := clerksim.New(clerksim.Config{Seed: n, InstanceID: fmt.Sprintf("%s%016x", instancePrefix, n)})
-	if err != nil {
-		return smallWorld{}, "", fmt.Errorf("simulate Clerk: %w", err)
-	}
-	world, err := newWorld(clerk)
-	if err != nil {
-		return smallWorld{}, "", fmt.Errorf("make a small world: %w", err)
-	}
-	token, hash, err := auth.NewServiceToken(rand.Reader)
-	if err != nil {
-		return smallWorld{}, "", err
-	}
-	cfg.ListenAddr, cfg.AdminAddr, cfg.StopDelay = o.Listen, o.Admin, 0 // Ctrl-C ends it at once
-	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
-	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
-	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), clerkRate
-	// Each run has its own Clerk: the first sweep removes all people of earlier runs.
-	cfg.MaxRemovalRatio = 1
-	cfg.SigningSecrets = []string{svixsim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
-	cfg.ServiceTokens = "dev:" + hash + "/scopes=authorize+read+commands+audit:append"
-	return world, token, nil
-}
-
-// deliver sends the world's webhooks to the service while it runs.
-func deliver(ctx context.Context, world *clerksim.World, webAddr string, secrets []string, cleanup *cleanup.Stack, logger *slog.Logger) error {
-	courier, err := svixsim.NewCourier(svixsim.CourierConfig{
-		Endpoints: []svixsim.Endpoint{{URL: "http://" + webAddr + "/webhooks/clerk", Secrets: secrets}}, Logger: logger,
-	})
-	if err != nil {
-		return fmt.Errorf("start the courier: %w", err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = courier.Run(ctx, world) // ends with ctx
-	}()
-	cleanup.Add("courier", func(context.Context) error {
-		cancel()
-		<-done
-		courier.Close()
-		return nil
-	})
-	return nil
 }

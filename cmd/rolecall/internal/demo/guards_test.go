@@ -1,13 +1,13 @@
 package demo
 
 import (
+	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
-	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // TestDev_KeepsOutOfOtherDatabases, since it writes invented people.
@@ -31,25 +31,14 @@ func TestDev_KeepsOutOfOtherDatabases(t *testing.T) {
 	require.NoError(t, Options{Remote: true}.refuseRemote("postgres://u@db.example.com/app"), "with the flag")
 }
 
-// TestDev_KeepsOutOfAnInstancesMirror, since its first sweep would remove all people.
-func TestDev_KeepsOutOfAnInstancesMirror(t *testing.T) {
+// TestDev_StartsNothingWithARemoteDatabase, whichever setting names it.
+func TestDev_StartsNothingWithARemoteDatabase(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, refuseForeign(t.Context(), pgtest.EmptyURL(t)))
-	b := servicetest.Setup(t, nil)
-	require.NoError(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "nothing is in it")
-	_, err := b.Clerk.CreateUser(clerksim.NewUser{})
-	require.NoError(t, err)
-	b.Send(t, b.Clerk.Drain()...)
-	require.ErrorContains(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "mirror of the Clerk instance "+b.Clerk.InstanceID())
-	_, err = b.DB.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = $1", instancePrefix+"0123456789abcdef")
-	require.NoError(t, err)
-	require.NoError(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "an earlier run's")
-	for _, id := range []string{instancePrefix + "0123456789abcdef0123", instancePrefix + "XYZ"} {
-		_, err = b.DB.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = $1", id)
-		require.NoError(t, err)
-		require.ErrorContains(t, refuseForeign(t.Context(), b.Config.DatabaseURL), id)
+	const local, remote = "postgres://u@localhost/app", "postgres://u:opensesame@db.callmine.test/app"
+	for _, cfg := range []config.Config{{DatabaseURL: remote}, {DatabaseURL: local, DirectDatabaseURL: remote}} {
+		err := (&Demo{}).startPostgres(t.Context(), Options{}, &cfg, slog.New(slog.DiscardHandler))
+		require.ErrorContains(t, err, "is on db.callmine.test, and dev writes invented people into it")
 	}
-	_, err = b.DB.Exec(t.Context(), "UPDATE rolecall.deliveries SET body = NULL")
-	require.NoError(t, err)
-	require.Error(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "an unknown instance may be real")
+	_, err := Start(t.Context(), anywhere(remote), io.Discard)
+	require.ErrorContains(t, err, "is on db.callmine.test, and dev writes invented people into it")
 }

@@ -76,7 +76,7 @@ func (d *doctor) mirrored(ctx context.Context) []Finding {
 // historyOf returns the last webhook, the last clean sweep, and the alarms.
 func historyOf(now health.Situation) (found []Finding) {
 	if now.LastDelivery.IsZero() {
-		found = append(found, doubtful("last webhook", "check in Clerk's dashboard that the endpoint is enabled, and send an example from there", "none ever came"))
+		found = append(found, doubtful("last webhook", "check in Clerk's dashboard that the endpoint is enabled, and change something there, such as a user's name", "none ever came"))
 	} else {
 		found = append(found, fine("last webhook", "%s, %s ago", health.Instant(now.LastDelivery), health.Seconds(now.Age(now.LastDelivery))))
 	}

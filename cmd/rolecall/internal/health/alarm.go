@@ -19,15 +19,19 @@ const (
 	AlarmPaused       AlarmName = "queue_paused"
 	AlarmDatabase     AlarmName = "database_changed"
 	AlarmLockout      AlarmName = "nobody_gets_in"
+	AlarmPolicy       AlarmName = "policy_refused"
 )
 
 // AlarmNames lists all alarms.
 func AlarmNames() []AlarmName {
-	return []AlarmName{
+	return append([]AlarmName{
 		AlarmNeverSwept, AlarmOverdue, AlarmAborted, AlarmBehind, AlarmRolesRefused, AlarmSilent, AlarmNoWebhook, AlarmStuck,
-		AlarmQuarantined, AlarmPaused, AlarmDatabase, AlarmLockout,
-	}
+		AlarmQuarantined, AlarmPaused, AlarmDatabase,
+	}, ownAlarmNames()...)
 }
+
+// ownAlarmNames lists the alarms that a process knows of itself, without the database.
+func ownAlarmNames() []AlarmName { return []AlarmName{AlarmLockout, AlarmPolicy} }
 
 // Alarm is a fault that needs an operator's attention.
 type Alarm struct {

@@ -28,8 +28,18 @@ func (s Situation) Alarms() []Alarm {
 	found := []Alarm{} // in JSON a list, also without any
 	for _, check := range []func() (Alarm, bool){
 		s.neverSwept, s.overdue, s.aborted, s.behind, s.rolesRefused, s.silent, s.noWebhook, s.stuck, s.quarantined, s.paused,
-		s.databaseChanged, s.lockedOut,
+		s.databaseChanged,
 	} {
+		if a, ok := check(); ok {
+			found = append(found, a)
+		}
+	}
+	return append(found, s.ownAlarms()...)
+}
+
+// ownAlarms returns the alarms that a process knows of itself.
+func (s Situation) ownAlarms() (found []Alarm) {
+	for _, check := range []func() (Alarm, bool){s.lockedOut, s.policyRefused} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}
@@ -179,4 +189,15 @@ func (s Situation) databaseChanged() (Alarm, bool) {
 		"wait for the sweep that began by itself, or run `rolecall reconcile`; the audit log, with the entries of services, can't be " +
 			"restored from Clerk",
 	}, !s.DatabaseChangedAt.IsZero() && (s.LastClean == nil || !s.LastClean.StartedAt.After(s.DatabaseChangedAt))
+}
+
+// policyRefused: this process answers by another policy than its file's. Only it knows of it.
+func (s Situation) policyRefused() (Alarm, bool) {
+	if s.PolicyRefused == nil {
+		return Alarm{}, false
+	}
+	return Alarm{
+		AlarmPolicy, "this process answers by an earlier policy, because its file was refused: " + s.PolicyRefused.Error(),
+		"correct the file of ROLECALL_POLICY_FILE, look at `rolecall policy diff`, and reload it with SIGHUP",
+	}, true
 }

@@ -3,13 +3,13 @@ package health
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -17,6 +17,10 @@ import (
 // statusKept is how long a status is reused, so that several scrapers query the database no more
 // often than one.
 const statusKept = 5 * time.Second
+
+// failureKept is how long the failure to read a status is reused. While the database hangs, a
+// scrape waits for one reading, and not for those of all open pages of the console.
+const failureKept = time.Second
 
 // readTimeout bounds the queries of a scrape.
 const readTimeout = time.Second
@@ -26,36 +30,39 @@ const readTimeout = time.Second
 type Collector struct {
 	db          *pgxpool.Pool
 	sweepsEvery time.Duration
-	lockout     func() *auth.Lockout // of this process
+	own         func() Own
 
-	lastDelivery, lastClean, drift, alarm, notice, running *prometheus.Desc
+	lastDelivery, lastClean, drift, alarm, notice, running, needing *prometheus.Desc
 
-	mu   sync.Mutex // a second scrape waits for the first one's reading
-	kept Situation
-	at   time.Time // of kept, by this process' clock
+	mu     sync.Mutex // a second scrape waits for the first one's reading
+	kept   Situation
+	failed error     // of the last reading
+	until  time.Time // how long kept or failed is reused, by this process' clock
 }
 
-// NewCollector returns a collector of a database's status. lockout returns the lockout of this
-// process; nil for none.
-func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *auth.Lockout) *Collector {
+// NewCollector returns a collector of a database's status. own returns what this process
+// knows of itself.
+func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, own func() Own) *Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &Collector{
-		db: db, sweepsEvery: sweepsEvery, lockout: lockout,
+		db: db, sweepsEvery: sweepsEvery, own: own,
 		lastDelivery: desc("rolecall_last_delivery_age_seconds", "Age of the newest delivery; +Inf if none ever came, NaN if the database can't tell."),
 		lastClean: desc("rolecall_last_clean_sweep_age_seconds",
 			"How long ago the newest sweep began that made the mirror equal to Clerk; +Inf if none did, NaN if the database can't tell."),
-		drift:   desc("rolecall_drift_total", "Objects that sweeps found to differ from Clerk.", "kind", "difference", "cause"),
-		alarm:   desc("rolecall_alarm", "1 if something needs attention (rolecall status says what), 0 if not, NaN if that depends on the database and it doesn't answer.", "name"),
-		notice:  desc("rolecall_notice", "1 if an operator should know something (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
+		drift:  desc("rolecall_drift_total", "Objects that sweeps found to differ from Clerk.", "kind", "difference", "cause"),
+		alarm:  desc("rolecall_alarm", "1 if something needs attention (rolecall status says what), 0 if not, NaN if that depends on the database and it doesn't answer.", "name"),
+		notice: desc("rolecall_notice", "1 if an operator should know something (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
+		needing: desc("rolecall_workspaces_needing_attention",
+			"Workspaces that need attention, by what they need, as the last round found them; NaN while nothing can be said.", "kind"),
 		running: desc("rolecall_sweep_running", "1 while any process sweeps, 0 if none does, NaN if the database can't tell."),
 	}
 }
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.drift, c.alarm, c.notice, c.running} {
+	for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.drift, c.alarm, c.notice, c.running, c.needing} {
 		descs <- d
 	}
 }
@@ -72,14 +79,15 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		}
 		for _, name := range AlarmNames() {
 			value := math.NaN()
-			if name == AlarmLockout { // the process knows it without the database
-				value = number(c.lockout() != nil)
+			if slices.Contains(ownAlarmNames(), name) {
+				value = number(HasAlarm(Situation{Own: c.own()}.ownAlarms(), name))
 			}
 			gauge(c.alarm, value, string(name))
 		}
 		for _, name := range NoticeNames() {
 			gauge(c.notice, math.NaN(), string(name))
 		}
+		c.collectNeeding(gauge, nil)
 		return
 	}
 	gauge(c.lastDelivery, now.secondsSince(now.LastDelivery))
@@ -89,7 +97,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(c.lastClean, now.secondsSince(clean))
 	gauge(c.running, number(now.SweepRunning))
-	now.Lockout = c.lockout()
+	now.Own = c.own()
 	alarms := now.Alarms()
 	for _, name := range AlarmNames() {
 		gauge(c.alarm, number(HasAlarm(alarms, name)), string(name))
@@ -98,6 +106,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	for _, name := range NoticeNames() {
 		gauge(c.notice, number(HasNotice(notices, name)), string(name))
 	}
+	c.collectNeeding(gauge, now.needing())
 	c.collectDrift(metrics, now.Drift)
 }
 
@@ -122,24 +131,30 @@ func (c *Collector) collectDrift(metrics chan<- prometheus.Metric, totals []stor
 	}
 }
 
-// Situation returns the situation of a few seconds ago, or else reads it.
+// Situation returns the situation of a few seconds ago, or else reads it. A failure is that of the
+// last second.
 func (c *Collector) Situation() (Situation, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < statusKept {
-		return c.kept, nil
+	if time.Now().Before(c.until) {
+		return c.kept, c.failed
 	}
+	c.kept, c.failed = c.read()
+	c.until = time.Now().Add(statusKept)
+	if c.failed != nil {
+		c.until = time.Now().Add(failureKept)
+	}
+	return c.kept, c.failed
+}
+
+func (c *Collector) read() (Situation, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
 	read, err := store.ReadStatus(ctx, c.db)
 	if err != nil {
 		return Situation{}, err
 	}
-	now, err := NewSituation(read, c.sweepsEvery)
-	if err == nil {
-		c.kept, c.at = now, time.Now()
-	}
-	return now, err
+	return NewSituation(read, c.sweepsEvery)
 }
 
 func number(is bool) float64 {

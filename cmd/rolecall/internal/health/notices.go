@@ -16,10 +16,13 @@ type NoticeName string
 const (
 	NoticeListRefused NoticeName = "list_refused"
 	NoticeBilling     NoticeName = "billing_unmirrored"
+	NoticeNoManager   NoticeName = "no_manager"
 )
 
 // NoticeNames lists all notices.
-func NoticeNames() []NoticeName { return []NoticeName{NoticeListRefused, NoticeBilling} }
+func NoticeNames() []NoticeName {
+	return []NoticeName{NoticeListRefused, NoticeBilling, NoticeNoManager}
+}
 
 // Notice is a fact that an operator should know, and needn't act upon.
 type Notice struct {
@@ -31,7 +34,7 @@ type Notice struct {
 // notices returns the current notices, in the order of [NoticeNames].
 func (s Situation) notices() []Notice {
 	found := []Notice{} // in JSON a list, also without any
-	for _, check := range []func() (Notice, bool){s.listRefused, s.billingUnmirrored} {
+	for _, check := range []func() (Notice, bool){s.listRefused, s.billingUnmirrored, s.noManager} {
 		if n, ok := check(); ok {
 			found = append(found, n)
 		}

@@ -20,7 +20,13 @@ type Situation struct {
 
 	report      sweep.Report  // of LastSweep
 	sweepsEvery time.Duration // 0 if sweeps are off
-	Lockout     *auth.Lockout // of this process; nil if there is none, or none is known
+	Own                       // zero unless a serving process looks at itself
+}
+
+// Own is what only a serving process knows of itself, without the database.
+type Own struct {
+	Lockout       *auth.Lockout // of users; nil if there is none
+	PolicyRefused error         // why its policy is another one than its file's; nil if it isn't
 }
 
 // NewSituation reads a status as a process with this configuration sees it.

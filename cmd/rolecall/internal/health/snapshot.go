@@ -23,8 +23,11 @@ type Snapshot struct {
 	SweepRunning   bool         `json:"sweep_running"`
 	CurrentSweep   *SweepPlace  `json:"current_sweep"` // under way; if sweep_running is false, interrupted
 	Drift          []DriftCount `json:"drift"`         // of all sweeps ever
-	Alarms         []Alarm      `json:"alarms"`
-	Notices        []Notice     `json:"notices"` // facts that need no action
+	// Needing says how many workspaces have each need; null while nothing can be said.
+	Needing   map[clerksync.Need]int64 `json:"workspaces_needing_attention"`
+	Processes []Process                `json:"processes"` // that run, the oldest first
+	Alarms    []Alarm                  `json:"alarms"`
+	Notices   []Notice                 `json:"notices"` // facts that need no action
 }
 
 // sweepStatus is a sweep that ended.
@@ -49,6 +52,8 @@ type SweepPlace struct {
 	Resource       clerksync.Resource `json:"resource"`   // that is being listed, or looked up
 	Confirming     bool               `json:"confirming"` // the listing is complete, and differences are looked up
 	Listed         int                `json:"listed"`     // objects of all kinds
+	OfKind         int                `json:"of_kind"`    // objects of the kind that were listed
+	Total          *int               `json:"total"`      // objects of the kind that Clerk has; null if it didn't say
 	LookedUp       int                `json:"looked_up"`
 }
 
@@ -64,7 +69,7 @@ type DriftCount struct {
 func SnapshotOf(s Situation) (Snapshot, error) {
 	shown := Snapshot{
 		At: s.At.UTC(), Waiting: s.Waiting, Quarantined: s.Quarantined, SweepRunning: s.SweepRunning,
-		Drift: []DriftCount{}, Alarms: s.Alarms(), Notices: s.notices(),
+		Drift: []DriftCount{}, Needing: s.needing(), Processes: s.ShownProcesses(), Alarms: s.Alarms(), Notices: s.notices(),
 	}
 	shown.LastDeliveryAt, shown.LastDelivery = s.since(s.LastDelivery)
 	_, shown.OldestWaiting = s.since(s.OldestWaiting)
@@ -74,7 +79,7 @@ func SnapshotOf(s Situation) (Snapshot, error) {
 	if last := s.LastSweep; last != nil {
 		shown.LastSweep = &sweepStatus{
 			SweepID: s.report.SweepID, Trigger: last.Trigger, State: last.State, Reason: last.Reason,
-			StartedAt: last.StartedAt.UTC(), Report: WithKinds(s.report),
+			StartedAt: last.StartedAt.UTC(), Report: WithKinds(s.report.WithoutObjects()),
 		}
 		if last.FinishedAt != nil {
 			shown.LastSweep.FinishedAt = new(last.FinishedAt.UTC())
@@ -100,11 +105,15 @@ func placeOf(s store.Sweep) (*SweepPlace, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SweepPlace{
+	place := &SweepPlace{
 		SweepID: report.SweepID, Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
 		StartedAt: s.StartedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(), Resource: progress.Resource, Confirming: progress.Confirming,
-		Listed: report.Listed, LookedUp: progress.LookedUp,
-	}, nil
+		Listed: report.Listed, OfKind: progress.Listed, LookedUp: progress.LookedUp,
+	}
+	if progress.Total >= 0 {
+		place.Total = &progress.Total
+	}
+	return place, nil
 }
 
 // WithKinds returns a report whose kinds are an object in JSON, even without differences.

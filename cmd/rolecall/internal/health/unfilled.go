@@ -14,12 +14,7 @@ func Unfilled(ctx context.Context, db store.DBTX, sweepsEvery time.Duration) (bo
 		return false, nil
 	}
 	now := Situation{sweepsEvery: sweepsEvery}
-	clean, err := store.LastCleanSweep(ctx, db)
-	if errors.Is(err, store.ErrNotFound) { // a complete sweep has filled the mirror, too
-		if clean, err = store.LastSweep(ctx, db); err == nil && !clean.WentThrough() {
-			err = store.ErrNotFound
-		}
-	}
+	clean, err := LastThrough(ctx, db)
 	if err == nil {
 		now.LastClean = &clean
 	}
@@ -27,4 +22,17 @@ func Unfilled(ctx context.Context, db store.DBTX, sweepsEvery time.Duration) (bo
 		err = nil
 	}
 	return HasAlarm(now.Alarms(), AlarmNeverSwept), err
+}
+
+// LastThrough returns the newest clean sweep. Without one it returns the newest sweep if that went
+// through, because it has filled the mirror, too. Otherwise it returns [store.ErrNotFound].
+func LastThrough(ctx context.Context, db store.DBTX) (store.Sweep, error) {
+	last, err := store.LastCleanSweep(ctx, db)
+	if !errors.Is(err, store.ErrNotFound) {
+		return last, err
+	}
+	if last, err = store.LastSweep(ctx, db); err == nil && !last.WentThrough() {
+		err = store.ErrNotFound
+	}
+	return last, err
 }

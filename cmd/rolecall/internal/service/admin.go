@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/console"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
@@ -18,20 +21,46 @@ import (
 // checkTimeout bounds the queries of /readyz and of a scrape.
 const checkTimeout = time.Second
 
-// startAdmin serves the operators' pages, on a listener of their own that faces no customer.
+// startAdmin serves probes, metrics and the console, on a listener of their own that faces no
+// customer.
 func (s *Service) startAdmin(ctx context.Context) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", s.ready)
-	s.metrics.registry.MustRegister(health.NewCollector(s.admins, s.cfg.SweepsEvery(), s.lockout))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{Registry: s.metrics.registry}))
+	collector := health.NewCollector(s.admins, s.cfg.SweepsEvery(), s.own)
+	s.metrics.registry.MustRegister(collector)
 	listener, err := s.listen(ctx, "admin", "ROLECALL_ADMIN_ADDR", s.cfg.AdminAddr)
 	if err != nil {
 		return err
 	}
-	s.serve("admin", listener, mux)
+	pages, err := s.console(collector, listener.Addr())
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{Registry: s.metrics.registry}))
+	mux.Handle("/", pages)
+	s.serve("admin", listener, mux, func(h http.Handler) http.Handler { return h })
+	s.cleanup.Add("console", func(context.Context) error { pages.Close(); return nil }) // before its listener ends
 	s.AdminAddr = listener.Addr().String()
 	return nil
+}
+
+// console wires the operators' console.
+func (s *Service) console(collector *health.Collector, addr net.Addr) (*console.Console, error) {
+	operators, err := s.cfg.ParsedOperatorTokens()
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := addr.(*net.TCPAddr)
+	return console.New(console.Config{
+		Pool: s.pages, Operators: operators, Loopback: ok && tcp.IP.IsLoopback(), Situation: collector.Situation, Own: s.own,
+		Instance: s.instance.String,
+		Policy: func(ctx context.Context) support.ConfiguredPolicy {
+			read, err := s.cfg.Policy(ctx)
+			return support.Configured(s.cfg.PolicySource(), read, err)
+		},
+		Logger: s.logger,
+	})
 }
 
 // ready answers 200 if this process should get traffic. It must have started and not be stopping.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -26,13 +27,29 @@ type builtProcess struct {
 	log        *testlog.Lines
 }
 
-// build builds the program as for production, without the race detector and its memory, and returns
-// its path.
+// buildOnce builds the program as for production, without the race detector and its memory, and
+// returns its path. TestMain removes its folder.
+var buildOnce = sync.OnceValues(func() (binary string, err error) {
+	dir, err := os.MkdirTemp("", "rolecall-built-")
+	if err != nil {
+		return "", err
+	}
+	binary = filepath.Join(dir, "rolecall")
+	out, err := exec.Command("go", "build", "-tags", "nodev", "-o", binary, "github.com/callmine/rolecall/cmd/rolecall").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, out)
+	}
+	builtIn = dir
+	return binary, err
+})
+
+// builtIn is the folder of the built program, once there is one.
+var builtIn string
+
 func build(t *testing.T) (binary string) {
 	t.Helper()
-	binary = filepath.Join(t.TempDir(), "rolecall")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "nodev", "-o", binary, "github.com/callmine/rolecall/cmd/rolecall").CombinedOutput()
-	require.NoError(t, err, string(out))
+	binary, err := buildOnce()
+	require.NoError(t, err)
 	return binary
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/internal/edge"
 )
 
@@ -23,4 +24,13 @@ func (s *Service) lockout() *auth.Lockout {
 		return &l
 	}
 	return nil
+}
+
+// own returns what this process knows of itself.
+func (s *Service) own() health.Own {
+	own := health.Own{Lockout: s.lockout()}
+	if s.policy != nil {
+		own.PolicyRefused = s.policy.Refused()
+	}
+	return own
 }

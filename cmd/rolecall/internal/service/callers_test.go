@@ -131,7 +131,7 @@ func TestLockout_NamesTheWrongSettingAtOnce(t *testing.T) {
 			}
 			_, metrics := b.Text(t, "/metrics")
 			require.Contains(t, metrics, `rolecall_alarm{name="nobody_gets_in"} 1`)
-			found := health.Situation{Lockout: b.Service.Lockout()}.Alarms()
+			found := health.Situation{Own: health.Own{Lockout: b.Service.Lockout()}}.Alarms()
 			require.True(t, health.HasAlarm(found, health.AlarmLockout))
 			last := found[len(found)-1]
 			require.Contains(t, last.Detail, c.seen(b))

@@ -27,9 +27,10 @@ func (s *Service) startClerk(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	if s.clerk, err = s.cfg.OpenClerk(s.logger, s.metrics.called); err != nil {
+	if s.clerk, err = s.cfg.OpenClerk(s.logger, s.metrics.called, s.tracing.Provider()); err != nil {
 		return err
 	}
+	s.metrics.registry.MustRegister(newClerkCollector(s.clerk.Usage))
 	s.cleanup.Add("client of Clerk", func(context.Context) error { s.clerk.Close(); return nil })
 	s.checkInstance(ctx)
 	return nil

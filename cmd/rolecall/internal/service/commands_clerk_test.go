@@ -54,7 +54,8 @@ func TestCommands_ReachClerk(t *testing.T) {
 
 	b.Send(t, b.Clerk.Drain()...)
 	var entries []string
-	rows, err := b.DB.Query(t.Context(), "SELECT action || ' ' || coalesce(actor, '') FROM rolecall.audit_log WHERE organization_id = $1 ORDER BY id", id)
+	rows, err := b.DB.Query(t.Context(), `SELECT action || ' ' || coalesce(actor, '') FROM rolecall.audit_log
+		WHERE organization_id = $1 AND action NOT LIKE '%.restated' ORDER BY id`, id) // the webhooks came after all was over, and are about the past
 	require.NoError(t, err)
 	defer rows.Close()
 	for rows.Next() {

@@ -68,7 +68,7 @@ func TestConnections_RoleWithFew(t *testing.T) {
 	given := servicetest.AppRole(t, c, "CONNECTION LIMIT 15")
 	require.NoError(t, database.MigrateURL(t.Context(), given))
 	b := servicetest.Start(t, given, nil, config.Parts{Web: true, Workers: true})
-	require.Contains(t, b.Log.String(), `"connections":13,"wanted":58,"limited_by":"the role app","limit":15`)
+	require.Contains(t, b.Log.String(), `"connections":13,"wanted":60,"limited_by":"the role app","limit":15`)
 	b.Open(t, c.URL("rolecall"))
 	_, admin, _, messages := servicetest.Team(t, b)
 	b.Send(t, messages...)

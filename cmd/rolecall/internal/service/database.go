@@ -17,7 +17,7 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if err != nil {
 		return err
 	}
-	o := opener{cfg: s.cfg, cleanup: &s.cleanup, lineage: pgpool.NewLineage(s.databaseChanged)}
+	o := opener{cfg: s.cfg, cleanup: &s.cleanup, stats: poolStats{}, lineage: pgpool.NewLineage(s.databaseChanged), tracer: s.tracing.Queries()}
 	o.lineage.Learn(report.Identity)
 	if o.sizes, err = connections(ctx, s.cfg, which, report, s.logger); err != nil {
 		return err

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -23,7 +24,6 @@ const (
 var (
 	ClosePool   = closePool
 	Connections = connections
-	LimitLog    = limitLog
 )
 
 // Pools are the pools of a running service; nil where the process doesn't need one.
@@ -48,3 +48,9 @@ func (s *Service) OthersAnswer(ctx context.Context) error { return s.othersAnswe
 
 // Sweeper returns the sweeper.
 func (s *Service) Sweeper() (*sweep.Sweeper, error) { return s.sweeper() }
+
+// LimitLog limits a log as a service does. away tells it whether the database is away.
+func LimitLog(next slog.Handler) (limited slog.Handler, away func(bool)) {
+	limited, kinds := limitLog(next)
+	return limited, kinds.setAway
+}

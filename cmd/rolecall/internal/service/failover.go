@@ -40,18 +40,20 @@ func tell(c pgpool.Change) string {
 }
 
 // watchDatabase compares the database's identity with the stored one, and keeps checking where its
-// URL leads. So it also notices a failover that cuts no session.
+// URL leads. So it also notices a failover that cuts no session, and says when the database goes
+// and when it is back.
 func (s *Service) watchDatabase(ctx context.Context) {
-	known := s.lineage.Known()
-	if known.Timeline == 0 {
+	tells := s.lineage.Known().Timeline != 0
+	noted := tells && s.note(ctx, nil)
+	if !tells {
 		s.logger.WarnContext(ctx, "this role can't read the timeline of Postgres: a failover won't be noticed")
-		return
 	}
-	noted := s.note(ctx, nil)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var watching sync.WaitGroup
 	watching.Go(func() { s.look(ctx) })
-	watching.Go(func() { s.noteChanges(ctx, noted) })
+	if tells {
+		watching.Go(func() { s.noteChanges(ctx, noted) })
+	}
 	s.cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
 }
 
@@ -59,20 +61,24 @@ func (s *Service) watchDatabase(ctx context.Context) {
 func (s *Service) look(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	var seen outage
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.lookOnce(ctx)
+			began := time.Now()
+			if err := s.lookOnce(ctx); ctx.Err() == nil {
+				s.saw(ctx, &seen, began, err)
+			}
 		}
 	}
 }
 
-func (s *Service) lookOnce(ctx context.Context) {
+func (s *Service) lookOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	_ = pgpool.LookWhereItLeads(ctx, s.admins, watchEvery) // /readyz says so
+	return pgpool.LookWhereItLeads(ctx, s.admins, watchEvery)
 }
 
 // noteChanges notes each change in the database, as soon as it is writable.
@@ -126,6 +132,8 @@ func (s *Service) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
 			note.Change = tell(*seen)
 		case before.Differs(now):
 			note.Change = tell(pgpool.Change{Before: before, After: now})
+		case known.Restored: // on the same server
+			note.Change = "a dump was restored"
 		default: // nothing changed, or another process noted it
 			return nil
 		}

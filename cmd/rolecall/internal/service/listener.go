@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,14 +37,15 @@ func (s *Service) listen(ctx context.Context, name, setting, addr string) (net.L
 	return listener, nil
 }
 
-// serve answers requests in the background.
-func (s *Service) serve(name string, listener net.Listener, handler http.Handler) {
+// serve answers requests in the background. watch is put around all that answers them.
+func (s *Service) serve(name string, listener net.Listener, handler http.Handler, watch func(http.Handler) http.Handler) {
 	server := &http.Server{
 		Handler: s.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: edge.ErrorLog(s.logger),
 	}
 	guarded := s.guard(name).Protect(server, listener)
+	server.Handler = watch(server.Handler)
 	traffic := newTraffic()
 	traffic.watch(server) // last: it keeps the guard's hook
 	done := make(chan struct{})
@@ -54,7 +56,7 @@ func (s *Service) serve(name string, listener net.Listener, handler http.Handler
 		}
 	}()
 	s.cleanup.Add(name+" listener", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, requestsTimeout)
+		ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.extras.RequestsTimeout, requestsTimeout))
 		defer cancel()
 		_ = listener.Close() // a refused connection is tried elsewhere
 		traffic.settle(ctx)

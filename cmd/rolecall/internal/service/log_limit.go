@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/callmine/rolecall/jobs"
 )
 
 const (
@@ -21,8 +23,9 @@ const (
 // refused callers, would write a line for each attempt. At the end of a period, the newest line
 // that was left out is written with the number of the others. There must be only one limiter: a
 // second one would drop lines that the first one lets through.
-func limitLog(next slog.Handler) slog.Handler {
-	return logLimiter{Handler: next, kinds: &logKinds{all: map[logKind]*logCount{}}}
+func limitLog(next slog.Handler) (slog.Handler, *logKinds) {
+	kinds := &logKinds{next: next, all: map[logKind]*logCount{}}
+	return logLimiter{Handler: next, kinds: kinds}, kinds
 }
 
 // logLimiter is a handler that leaves out repeated warnings and errors. Metrics count them all.
@@ -37,6 +40,10 @@ type logLimiter struct {
 type logKinds struct {
 	mu  sync.Mutex
 	all map[logKind]*logCount
+
+	next    slog.Handler // of what belongs to no logger
+	away    bool         // the database is known to be away
+	trouble *trouble
 }
 
 // logKind is the same for lines that say the same.
@@ -45,17 +52,24 @@ type logKind struct {
 	message string
 	why     string // the values of the attributes that tell kinds apart
 	named   bool   // it names its object, and is always written
+	byRiver bool
+
+	ofDB     bool // it says that the database doesn't answer
+	ofSender bool // it says that a sender broke off or is refused
 }
 
-// note reads an attribute. The ids of deliveries, sweeps and commands come from signed or internal
-// work: no caller can make many such lines, and each is about another object.
+// note reads an attribute. The ids of deliveries and commands come from signed or internal work: no
+// caller can make many such lines, and each is about another object.
 func (k *logKind) note(a slog.Attr) {
 	switch a.Key {
-	case "reason", "outcome", "cause", "listener":
+	case "reason", "outcome", "cause", "listener", "sweep_id": // one sweep fails again and again
 		k.why += a.Key + "=" + a.Value.Resolve().String() + " "
-	case "svix_id", "sweep_id", "command_id":
+	case "svix_id", "command_id", "outage":
 		k.named = true
 	}
+	k.ofDB = k.ofDB || aboutDatabase(a)
+	k.ofSender = k.ofSender || aboutSender(a)
+	k.byRiver = k.byRiver || a.Key == jobs.LoggedBy
 }
 
 // logCount counts the lines of a kind that were left out since the last written one.
@@ -73,10 +87,16 @@ func (h logLimiter) Handle(ctx context.Context, r slog.Record) error {
 	kind := h.about
 	kind.level, kind.message = r.Level, r.Message
 	r.Attrs(func(a slog.Attr) bool { kind.note(a); return true })
-	if kind.named || !h.leavesOut(ctx, r, kind) {
-		return h.Handler.Handle(ctx, r)
+	switch {
+	case kind.named:
+	case kind.ofDB && !kind.ofSender, kind.byRiver && h.kinds.inTrouble():
+		if h.kinds.troubled(kind) {
+			return nil
+		}
+	case h.leavesOut(ctx, r, kind):
+		return nil
 	}
-	return nil
+	return h.Handler.Handle(ctx, r)
 }
 
 // leavesOut reports whether a line of the same kind was written a moment ago, and counts this one
@@ -90,7 +110,7 @@ func (h logLimiter) leavesOut(ctx context.Context, r slog.Record, kind logKind) 
 	count, known := h.kinds.all[kind]
 	if !known {
 		h.kinds.all[kind] = &logCount{after: logAgainAfter}
-		time.AfterFunc(logAgainAfter, func() { h.kinds.next(kind) })
+		time.AfterFunc(logAgainAfter, func() { h.kinds.again(kind) })
 		return false
 	}
 	count.left++
@@ -102,9 +122,9 @@ func (h logLimiter) leavesOut(ctx context.Context, r slog.Record, kind logKind) 
 	return true
 }
 
-// next begins a kind's next period. It writes a line if any was left out, and forgets the kind
+// again begins a kind's next period. It writes a line if any was left out, and forgets the kind
 // otherwise.
-func (k *logKinds) next(kind logKind) {
+func (k *logKinds) again(kind logKind) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	count := k.all[kind]
@@ -114,7 +134,7 @@ func (k *logKinds) next(kind logKind) {
 	}
 	count.last(count.left - 1) // this line isn't left out
 	*count = logCount{after: min(2*count.after, logLongestAfter)}
-	time.AfterFunc(count.after, func() { k.next(kind) })
+	time.AfterFunc(count.after, func() { k.again(kind) })
 }
 
 // WithAttrs implements [slog.Handler].

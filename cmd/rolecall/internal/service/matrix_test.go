@@ -117,6 +117,10 @@ func routes() []route {
 			method: http.MethodPost, path: "/v1/authorize", kind: forServices, status: http.StatusOK,
 			body: `{"checks":[{"user_id":"{user_id}","workspace_id":"{workspace_id}","permission":"reports:read"}]}`,
 		},
+		{
+			method: http.MethodPost, path: "/v1/explain", kind: forServices, status: http.StatusOK,
+			body: `{"user_id":"{user_id}","workspace_id":"{workspace_id}","permission":"reports:read"}`,
+		},
 		ask("reports:read"), ask("billing:manage"), ask("org:invoices:create"),
 	}
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -30,6 +32,8 @@ type metrics struct {
 	cut        *prometheus.CounterVec
 	refreshed  *prometheus.CounterVec
 	calls      *prometheus.HistogramVec
+	pruned     *prometheus.CounterVec
+	requests   *requestTimes
 }
 
 func newMetrics(db *pgxpool.Pool) *metrics {
@@ -65,6 +69,13 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), waiting for the budget included.",
 		Buckets: prometheus.ExponentialBuckets(0.02, 2, 11), // 20 ms to 20 s
 	}, []string{"route", "status"})
+	m.pruned = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_pruned_total", Help: "Rows that were forgotten at the end of their life, by kind.",
+	}, []string{"kind"})
+	for _, kind := range jobs.Prunables() {
+		m.pruned.WithLabelValues(string(kind))
+	}
+	m.requests = newRequestTimes()
 	for _, result := range lookup.Results() {
 		m.refreshed.WithLabelValues(string(result))
 	}
@@ -87,9 +98,20 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return oldestUnapplied(db) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, oldest,
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.requests, thisBuild(), oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// thisBuild is always 1. Its labels name this binary; one is empty if the build didn't record it.
+func thisBuild() prometheus.Gauge {
+	build := buildinfo.Read()
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rolecall_build_info", Help: "Which binary this process runs; always 1.",
+		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.Go},
+	})
+	g.Set(1)
+	return g
 }
 
 // called counts a call to Clerk.

@@ -14,7 +14,7 @@ import (
 // readPolicy reads the policy, and doesn't save it yet.
 func (s *Service) readPolicy(ctx context.Context) (err error) {
 	s.policy, err = policy.NewKeeper(ctx, policy.KeeperConfig{
-		Source: s.cfg.PolicySource(), Read: s.cfg.Policy, Save: s.saveGrants, Logger: s.logger,
+		Source: s.cfg.PolicySource(), Read: s.cfg.Policy, Save: s.saveGrants, Saved: s.savedGrants, Left: s.left, Logger: s.logger,
 	})
 	return err
 }
@@ -26,6 +26,25 @@ func (s *Service) saveGrants(ctx context.Context, grants clerksync.Grants, readA
 		return err
 	})
 	return saved, err
+}
+
+// savedGrants returns the policy that a process saved last. The start needs it: so it is read even
+// where nothing can be written.
+func (s *Service) savedGrants(ctx context.Context) (clerksync.Grants, error) {
+	return store.Grants(ctx, s.read)
+}
+
+// left lists workspaces that a change of the policy leaves without a manager.
+func (s *Service) left(ctx context.Context, change clerksync.GrantsChange, limit int) (left []store.LeftWorkspace, err error) {
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, s.work, options, func(tx pgx.Tx) error {
+		c, err := store.ReadPolicyChange(ctx, tx, change)
+		if err == nil {
+			left, err = c.LeftWithoutManager(ctx, tx, "", limit)
+		}
+		return err
+	})
+	return left, err
 }
 
 // keepPolicy saves the policy, and from then on each reloaded one.

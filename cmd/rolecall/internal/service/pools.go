@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
@@ -24,6 +25,8 @@ const (
 	// readStatement is as long as a request takes at most. Later, no caller waits for a page any
 	// more; an export reads a page at a time, too.
 	readStatement = 5 * time.Second
+	// consoleLock is how long a change in the console waits for a lock.
+	consoleLock = 2 * time.Second
 	// watchEvery is how often the service checks where the URL leads.
 	watchEvery = 2 * time.Second
 	// adminFresh is how long a session of the admin pool lives: less than watchEvery, so that each
@@ -35,7 +38,9 @@ const (
 type pools struct {
 	accept, decide, read, events, changes pgpool.DB
 	work, queue, admins                   *pgxpool.Pool
+	pages                                 *pgxpool.Pool // of the console
 	lineage                               *pgpool.Lineage
+	stats                                 poolStats // of all these
 }
 
 // needsOf returns the needs of a pool's sessions.
@@ -50,6 +55,9 @@ func needsOf(pool string) pgpool.Needs {
 	case "queue":
 		// The note that a job runs needn't survive a crash of Postgres: the job then runs again.
 		return pgpool.Needs{Write: true, AsyncCommit: true}
+	case "console":
+		// Nothing that is served waits for a page, and no page holds anything up.
+		return pgpool.Needs{Write: true, LockTimeout: consoleLock, StatementTimeout: readStatement}
 	case "decide":
 		return pgpool.Needs{ReadOnly: true, ByKey: true, StatementTimeout: decideStatement}
 	case "read":
@@ -66,13 +74,15 @@ type opener struct {
 	sizes   map[string]int
 	lineage *pgpool.Lineage
 	cleanup *cleanup.Stack
+	stats   poolStats
+	tracer  pgx.QueryTracer
 }
 
 // config returns the configuration of a pool.
 func (o opener) config(name string) pgpool.Config {
 	c := pgpool.Config{
 		URL: o.cfg.DirectURL(), Setting: o.cfg.DirectSetting(), Name: "rolecall " + name, Needs: needsOf(name),
-		MaxConns: int32(max(1, o.sizes[name])), Lineage: o.lineage, //nolint:gosec // a few hundred
+		MaxConns: int32(max(1, o.sizes[name])), Lineage: o.lineage, Tracer: o.tracer, //nolint:gosec // a few hundred
 	}
 	switch {
 	case reads(name) && o.cfg.ReadDatabaseURL != "":
@@ -99,9 +109,21 @@ func perTransaction(name string) bool {
 func (o opener) session(ctx context.Context, name string) (*pgxpool.Pool, error) {
 	pool, err := pgpool.Open(ctx, o.config(name))
 	if err == nil {
-		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return closePool(ctx, pool) })
+		o.keep(name, pool)
 	}
 	return pool, err
+}
+
+// opened is a pool that was opened.
+type opened interface {
+	Stat() *pgxpool.Stat
+	Close()
+}
+
+// keep measures a pool, and closes it at the end.
+func (o opener) keep(name string, pool opened) {
+	o.stats[name] = pool.Stat
+	o.cleanup.Add(name+" pool", func(ctx context.Context) error { return closePool(ctx, pool) })
 }
 
 // statements opens a pool that may run through a transaction pooler.
@@ -112,7 +134,7 @@ func (o opener) statements(ctx context.Context, name string) (db pgpool.DB, err 
 	}
 	pool, err := pgpool.OpenPerTransaction(ctx, o.config(name))
 	if err == nil {
-		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return closePool(ctx, pool) })
+		o.keep(name, pool)
 	}
 	return pool, err
 }
@@ -120,18 +142,21 @@ func (o opener) statements(ctx context.Context, name string) (db pgpool.DB, err 
 // openPools opens the pools that the sides of a process need. A pool opens its first session when
 // it is used.
 func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err error) {
-	p.lineage = o.lineage
+	p.lineage, p.stats = o.lineage, o.stats
 	for _, pool := range []struct {
 		name   string
 		into   **pgxpool.Pool
 		needed bool
-	}{{"work", &p.work, true}, {"queue", &p.queue, which.Workers}, {"admin", &p.admins, true}} {
+	}{{"work", &p.work, true}, {"queue", &p.queue, which.Workers}, {"admin", &p.admins, true}, {"console", &p.pages, o.sizes["console"] > 0}} {
 		if !pool.needed {
 			continue
 		}
 		if *pool.into, err = o.session(ctx, pool.name); err != nil {
 			return p, err
 		}
+	}
+	if p.pages == nil { // no connection is left for it
+		p.pages = p.work
 	}
 	if !which.Web {
 		return p, nil

@@ -337,7 +337,7 @@ func TestPromise_ForeignWorkspaceIsAnsweredLikeNonsense(t *testing.T) {
 		if r.told != "" { // the answer tells the refusal
 			refused, where.member, nowhere.member = http.StatusOK, alex.id, alex.id
 		}
-		want, got := h.call(r, nowhere, alex.token), h.call(r, where, alex.token)
+		want, got := h.call(r, nowhere, alex.token, "X-Request-Id", "same"), h.call(r, where, alex.token, "X-Request-Id", "same")
 		require.Equal(t, refused, got.status, r.name())
 		require.False(t, r.told != "" && strings.Contains(got.text, where.fill(r.told)), "%s: %s", r.name(), got.text)
 		require.Equal(t, want.text, got.text, r.name())

@@ -66,7 +66,7 @@ func TestReady_IsRedUntilTheStartIsOver(t *testing.T) {
 		cfg := startingConfig(t)
 		conn, err := pgx.Connect(t.Context(), cfg.DatabaseURL)
 		require.NoError(t, err)
-		_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE rolecall.grants")
+		_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE rolecall.grants IN EXCLUSIVE MODE") // it can be read
 		require.NoError(t, err)
 		requireRedUntil(t, cfg, func() {}, func() { require.NoError(t, conn.Close(t.Context())) })
 	})

@@ -17,21 +17,30 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/presence"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/internal/request"
+	"github.com/callmine/rolecall/internal/tracing"
 	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // Service is the whole service in one process.
 type Service struct {
-	cfg     config.Config
-	logger  *slog.Logger
-	metrics *metrics
-	entries *auth.Entries
-	cleanup cleanup.Stack
+	cfg      config.Config
+	logger   *slog.Logger
+	metrics  *metrics
+	entries  *auth.Entries
+	cleanup  cleanup.Stack
+	tracing  *tracing.Tracing // nil if it is off
+	logKinds *logKinds
+	process  store.Process     // as operators see it
+	counted  presence.Counters // what operators see of its work
 
 	pools
 
@@ -50,16 +59,39 @@ type Service struct {
 	failed    chan error
 
 	failovers chan pgpool.Change // to be noted in the database
+	extras    Extras
+}
+
+// Extras are what a service is given beside its configuration.
+type Extras struct {
+	// Tracing says where traces are sent. Its zero value sends none.
+	Tracing tracing.Settings
+	// Web is put around the handler of the public side. Only `rolecall dev` does so. Optional.
+	Web func(http.Handler) http.Handler
+	// RequestsTimeout is how long a stop waits for the requests of one address. Defaults to what
+	// serve needs.
+	RequestsTimeout time.Duration
 }
 
 // Start runs the service until [Service.Stop]. It fails if the configuration is wrong, the database
 // can't be reached, its schema is older than this binary's, or an address is taken. /readyz is red
 // until it returns.
-func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (_ *Service, err error) {
-	logger = slog.New(limitLog(logger.Handler()))
+func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (*Service, error) {
+	return StartWith(ctx, cfg, which, logger, Extras{})
+}
+
+// StartWith is [Start] with extras.
+func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger, extras Extras) (_ *Service, err error) {
+	handler := request.Log(logger.Handler())
+	if extras.Tracing.On() {
+		handler = tracing.LogHandler(handler)
+	}
+	handler, kinds := limitLog(handler)
+	logger = slog.New(handler)
 	s := &Service{
-		cfg: cfg, logger: logger, entries: auth.NewEntries(nil), failed: make(chan error, 2),
-		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
+		logKinds: kinds,
+		cfg:      cfg, logger: logger, entries: auth.NewEntries(nil), failed: make(chan error, 2),
+		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}), extras: extras,
 	}
 	defer func() {
 		if err != nil {
@@ -69,14 +101,21 @@ func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *s
 	if err := s.readSettings(ctx, which); err != nil {
 		return nil, err
 	}
+	if err := s.startTracing(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.openDatabases(ctx, which); err != nil {
 		return nil, err
 	}
 	s.metrics = newMetrics(s.admins)
+	s.metrics.registry.MustRegister(newPoolCollector(s.stats))
 	if err := s.startAdmin(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.startClerk(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startPresence(ctx, which); err != nil {
 		return nil, err
 	}
 	if err := s.startSides(ctx, which); err != nil {
@@ -84,6 +123,15 @@ func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *s
 	}
 	s.started.Store(true)
 	return s, nil
+}
+
+// startTracing begins to send traces, if a collector is set. It ends after all that it traces.
+func (s *Service) startTracing(ctx context.Context) (err error) {
+	s.tracing, err = tracing.Start(ctx, tracing.Config{Settings: s.extras.Tracing, Version: buildinfo.Read().Version, Logger: s.logger})
+	if err == nil && s.tracing != nil {
+		s.cleanup.Add("tracing", func(ctx context.Context) error { s.tracing.Stop(ctx); return nil })
+	}
+	return err
 }
 
 // readSettings reads the policy. Its error names every fault of the settings and the policy file.
@@ -102,8 +150,14 @@ func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 	var web http.Handler
 	var err error
 	if which.Web {
+		if err := s.policy.Resume(ctx); err != nil {
+			return err
+		}
 		if web, err = s.webHandler(); err != nil {
 			return err
+		}
+		if s.extras.Web != nil {
+			web = s.extras.Web(web)
 		}
 		if listener, err = s.listen(ctx, "web", "ROLECALL_LISTEN_ADDR", s.cfg.ListenAddr); err != nil {
 			return err
@@ -115,7 +169,7 @@ func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 		}
 	}
 	if which.Web {
-		s.serve("web", listener, web)
+		s.serve("web", listener, web, s.watched)
 		s.WebAddr = listener.Addr().String()
 		s.keepPolicy(ctx) // late: a failed start must not change the answers of the database's SQL functions
 		s.awaitKeys(ctx)
@@ -177,8 +231,8 @@ func (s *Service) startWorkers(ctx context.Context) error {
 		return err
 	}
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
-		Pool: s.work, Queue: s.queue, Logger: s.logger, BodyRetention: s.cfg.BodyRetention, Ended: s.countEnded,
-		Sweeper: sweeper, SweepInterval: s.cfg.SweepInterval,
+		Pool: s.work, Queue: s.queue, Logger: s.logger, Retention: retention(s.cfg), Ended: s.countApplied, Pruned: s.countPruned,
+		ID: s.process.ID, Sweeper: sweeper, SweepInterval: s.cfg.SweepInterval, Tracers: s.tracing.Provider(),
 	})
 	if err != nil {
 		return err
@@ -188,6 +242,26 @@ func (s *Service) startWorkers(ctx context.Context) error {
 	}
 	s.cleanup.Add("workers", w.Stop)
 	return nil
+}
+
+// retention says how long records are kept.
+func retention(c config.Config) jobs.Retention {
+	return jobs.Retention{
+		Bodies: c.BodyRetention, Ledger: c.LedgerRetention, Sessions: c.SessionRetention, Commands: c.CommandRetention, Jobs: c.JobRetention,
+		Audit: c.AuditRetention,
+	}
+}
+
+// countApplied counts a delivery that a worker ended.
+func (s *Service) countApplied(state clerksync.State, waited time.Duration) {
+	s.countEnded(state)
+	if state != clerksync.StateQuarantined {
+		s.counted.Applied(waited)
+	}
+}
+
+func (s *Service) countPruned(kind jobs.Prunable, rows int) {
+	s.metrics.pruned.WithLabelValues(string(kind)).Add(float64(rows))
 }
 
 func (s *Service) countEnded(state clerksync.State) {

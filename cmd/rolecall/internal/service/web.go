@@ -6,12 +6,19 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
 )
+
+// webhookPath is where Clerk sends deliveries.
+const webhookPath = "/webhooks/clerk"
 
 // webHandler wires the two public sides: webhooks in, answers out.
 func (s *Service) webHandler() (http.Handler, error) {
@@ -30,6 +37,7 @@ func (s *Service) webHandler() (http.Handler, error) {
 			s.metrics.deliveries.WithLabelValues(string(o)).Inc()
 			if o.Committed() {
 				s.metrics.accept.Observe(took.Seconds())
+				s.counted.Accepted()
 			}
 		},
 	})
@@ -41,7 +49,8 @@ func (s *Service) webHandler() (http.Handler, error) {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.EscapedPath() == "/webhooks/clerk" { // as it is written: /webhooks%2Fclerk is another path
+		if r.URL.EscapedPath() == webhookPath { // as it is written: /webhooks%2Fclerk is another path
+			request.Of(r.Context()).SetRoute(webhookPath)
 			s.awaitInstance(r.Context())
 			receive.ServeHTTP(w, r)
 			return
@@ -75,9 +84,15 @@ func (s *Service) apiHandler() (http.Handler, error) {
 	}
 	cfg := api.Config{
 		DB: s.read, DecideDB: s.decide, EventDB: s.events, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
+		Snapshot: func(ctx context.Context, read func(store.DBTX) error) error {
+			return s.read.Snapshot(ctx, func(tx pgx.Tx) error { return read(tx) })
+		},
 		Entries: s.entries, SignInURL: signIn, PublicURL: s.cfg.PublicURL,
 		Cookies: auth.SessionCookies{Issuer: s.cfg.Issuer, AuthorizedParties: s.cfg.AuthorizedParties},
-		Decided: func(r clerksync.Reason) { s.metrics.decisions.WithLabelValues(string(r)).Inc() },
+		Decided: func(r clerksync.Reason) {
+			s.metrics.decisions.WithLabelValues(string(r)).Inc()
+			s.counted.Decided(r == clerksync.ReasonAllowed)
+		},
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
 	}
 	if s.cfg.CORS {
@@ -87,6 +102,8 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		if cfg.Refresher, err = s.lookups(); err != nil {
 			return nil, err
 		}
+	}
+	if s.clerk != nil && !s.cfg.ClerkReadOnly {
 		if cfg.Commander, err = s.commander(); err != nil {
 			return nil, err
 		}

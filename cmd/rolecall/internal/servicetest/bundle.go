@@ -36,6 +36,7 @@ type Bundle struct {
 	Courier      *svixsim.Courier
 	Service      *service.Service
 	Config       config.Config // of Service
+	Extras       service.Extras
 	Logger       *slog.Logger
 	DB           *pgxpool.Pool
 	Secret       string // of the webhook endpoint
@@ -88,7 +89,7 @@ func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which co
 	}
 	b.Config = cfg
 	b.Logger = slog.New(slog.NewJSONHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b.Service, err = service.Start(ctx, cfg, which, b.Logger)
+	b.Service, err = service.StartWith(ctx, cfg, which, b.Logger, b.Extras)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Service.Stop(context.WithoutCancel(ctx))) })
 

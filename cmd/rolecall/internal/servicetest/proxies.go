@@ -2,6 +2,13 @@ package servicetest
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -49,9 +56,96 @@ func RunNginx(t *testing.T, config string, here map[string]string) Dialer {
 		documentedListener: "unix:" + socket,
 		"http {\n":         "http {\naccess_log off;\nclient_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
 	})
+	return p.runNginx(t, dialUnix(socket), config)
+}
+
+func (p *proxy) runNginx(t *testing.T, dial Dialer, config string) Dialer {
+	t.Helper()
 	p.write(t, "nginx.conf", config)
-	return p.run(t, dialUnix(socket), "-p", p.dir, "-c", "nginx.conf", "-e", "stderr",
+	return p.run(t, dial, "-p", p.dir, "-c", "nginx.conf", "-e", "stderr",
 		"-g", "daemon off; master_process off; error_log stderr; pid "+p.path("pid")+";")
+}
+
+// RunNginxOverTLS runs deploy/proxy/nginx.conf with the test's instances, and a certificate that
+// the returned dialer trusts. accessLog names the file of its log.
+func RunNginxOverTLS(t *testing.T, here map[string]string) (dial Dialer, accessLog string) {
+	t.Helper()
+	p := newProxy(t, "nginx")
+	socket := p.path("socket")
+	roots := p.certify(t, "rolecall.example.com")
+	p.runNginx(t, dialUnix(socket), replaced(t, Text(t, "deploy/proxy/nginx.conf"), here, map[string]string{
+		"listen 443 ssl":                  "listen unix:" + socket + " ssl",
+		"/etc/rolecall/tls/fullchain.pem": p.path("certificate.pem"), "/etc/rolecall/tls/privkey.pem": p.path("key.pem"),
+		"/var/log/nginx/rolecall.log": p.path("access.log"),
+		"http {\n":                    "http {\nclient_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
+	}))
+	return overTLS(dialUnix(socket), "rolecall.example.com", roots), p.path("access.log")
+}
+
+// RunCaddyOverTLS runs deploy/proxy/Caddyfile with the test's instances, which are addresses with
+// one port of the admin side. The certificate is of Caddy's own authority, which the returned
+// dialer trusts. Requests must name the host "rolecall".
+func RunCaddyOverTLS(t *testing.T, adminPort string, instances ...string) Dialer {
+	t.Helper()
+	p := newProxy(t, "caddy")
+	addr := FreeAddr(t)
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	p.write(t, "Caddyfile", "{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n"+
+		replaced(t, Text(t, "deploy/proxy/Caddyfile"), map[string]string{"health_port 9090": "health_port " + adminPort}))
+	p.environment = append(os.Environ(), "HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir, "XDG_DATA_HOME="+p.dir,
+		"ROLECALL_HOST=https://rolecall:"+port, "ROLECALL_UPSTREAMS="+strings.Join(instances, " "))
+	p.run(t, DialTCP(addr), "run", "--config", p.path("Caddyfile"), "--adapter", "caddyfile")
+	authority, err := os.ReadFile(p.path("caddy/pki/authorities/local/root.crt"))
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(authority))
+	dial := overTLS(DialTCP(addr), "rolecall", roots)
+	require.Eventually(t, func() bool { // it listens before it has the certificate
+		connection, err := dial(t.Context())
+		if err == nil {
+			err = connection.Close()
+		}
+		return err == nil
+	}, 20*time.Second, 5*time.Millisecond)
+	return dial
+}
+
+// overTLS wraps a dialer's connections.
+func overTLS(dial Dialer, name string, roots *x509.CertPool) Dialer {
+	return func(ctx context.Context) (net.Conn, error) {
+		plain, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		wrapped := tls.Client(plain, &tls.Config{ServerName: name, RootCAs: roots, MinVersion: tls.VersionTLS12})
+		if err := wrapped.HandshakeContext(ctx); err != nil {
+			_ = plain.Close()
+			return nil, err
+		}
+		return wrapped, nil
+	}
+}
+
+// certify writes a certificate of a name and its key, and returns what trusts it.
+func (p *proxy) certify(t *testing.T, name string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
+	p.write(t, "certificate.pem", string(text))
+	p.write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(text))
+	return roots
 }
 
 // RunHAProxy runs a documented configuration and its script with the test's addresses in place of

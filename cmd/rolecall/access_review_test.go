@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
+	"github.com/callmine/rolecall/internal/clerksim"
+)
+
+type reviewPage struct {
+	support.ReviewTerms
+
+	Memberships []support.ReviewedMember `json:"memberships"`
+	Next        *string                  `json:"next"`
+}
+
+// of returns a user's membership. Clerk makes several within a millisecond, in no order.
+func (p reviewPage) of(userID string) support.ReviewedMember {
+	i := slices.IndexFunc(p.Memberships, func(m support.ReviewedMember) bool { return m.UserID == userID })
+	return p.Memberships[i]
+}
+
+// TestAccessReview answers who had access, now and then, and says what it can claim.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestAccessReview(t *testing.T) {
+	d := newDesk(t)
+	_, _, errs := runCommand(t, d.env, "access-review", "--csv")
+	require.Contains(t, strings.Join(strings.Fields(errs), " "), "no sweep has gone through")
+	code, _, errs := runCommand(t, d.env, "access-review", "--at", time.Now().Add(time.Hour).Format(time.RFC3339))
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "is in the future")
+
+	var now reviewPage
+	d.read(t, &now, "access-review", "--workspace", "Acme")
+	require.False(t, now.Complete)
+	require.Len(t, now.Memberships, 2)
+	ada, ben := now.of(d.ada), now.of(d.ben)
+	require.Equal(t, []string{d.ada, clerksim.RoleAdmin, "Acme", "ada@acme.test"}, []string{ada.UserID, ada.Role, ada.WorkspaceName, *ada.Identifier})
+	require.Equal(t, []string{d.ben, clerksim.RoleMember}, []string{ben.UserID, ben.Role})
+	require.Equal(t, d.ada, *ben.InvitedBy)
+	require.Nil(t, ada.InvitedBy)
+
+	var before time.Time // by Clerk's clock, which counts milliseconds
+	err := d.DB.QueryRow(t.Context(), "SELECT max(at) FROM rolecall.audit_log").Scan(&before)
+	require.NoError(t, err)
+	_, err = d.Clerk.BanUser(d.ben)
+	require.NoError(t, err)
+	_, err = d.Clerk.SetRole(d.acme, d.ben, clerksim.RoleAdmin)
+	require.NoError(t, err)
+	require.NoError(t, d.Clerk.DeleteOrganization(d.beta))
+	d.Send(t, d.Clerk.Drain()...)
+	d.Applied(t)
+	now = reviewPage{}
+	d.read(t, &now, "access-review")
+	require.Len(t, now.Memberships, 2, "deleted workspaces aren't listed")
+	require.Equal(t, []string{clerksim.RoleAdmin, "banned"}, []string{now.of(d.ben).Role, now.of(d.ben).Status})
+	var then reviewPage
+	d.read(t, &then, "access-review", "--at", before.Format(time.RFC3339Nano))
+	require.Len(t, then.Memberships, 4)
+	records := d.records(t, "access-review", "--at", before.Format(time.RFC3339Nano))
+	require.Len(t, records, 4)
+	for i, r := range records {
+		require.Equal(t, then.Memberships[i].UserID, r["user_id"])
+		require.Empty(t, r["status"])
+	}
+	admins := d.records(t, "access-review", "--at", before.Format(time.RFC3339Nano), "--role", clerksim.RoleAdmin)
+	require.NotEmpty(t, admins)
+	require.Less(t, len(admins), len(records))
+	for _, r := range admins {
+		require.Equal(t, clerksim.RoleAdmin, r["role"])
+	}
+	require.NotContains(t, d.printed(t, "access-review", "--workspace", "Acme"), "WORKSPACE")
+	text, err := json.Marshal(then.ReviewTerms)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"log_complete_since":null`)
+	require.Contains(t, d.printed(t, "access-review"), "Access as of")
+}

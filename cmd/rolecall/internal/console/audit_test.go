@@ -1,0 +1,86 @@
+package console_test
+
+import (
+	"encoding/csv"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestAudit_Downloads have what their pages select, and are audited with the operator's name.
+func TestAudit_Downloads(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.Applied(t)
+	records := func(path string) (rows [][]string) {
+		status, text := w.Text(t, path)
+		require.Equal(t, http.StatusOK, status, text)
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		require.NoError(t, err)
+		return rows
+	}
+	all := records("/audit/export.csv")
+	require.Equal(t, "complete", all[len(all)-1][0])
+	some := records("/audit/export.csv?workspace=northwind&action=member.removed")
+	require.Len(t, some, 3)
+	require.Equal(t, w.martin, some[1][6])
+	status, text := w.Text(t, "/audit/export.jsonl?workspace=northwind&action=member.removed")
+	require.Equal(t, http.StatusOK, status)
+	require.True(t, strings.HasSuffix(text, `{"complete":true,"entries":1}`+"\n"), text)
+	status, _ = w.Text(t, "/audit/export.csv?action=member.removed")
+	require.Equal(t, http.StatusBadRequest, status)
+	review := records("/audit/access-review.csv?workspace=northwind")
+	require.Len(t, review, 5, "header, ada, john, the hostile one and jane")
+	require.Len(t, records("/audit/access-review.csv?at="+url.QueryEscape(time.Unix(0, 0).UTC().Format(time.RFC3339))), 1)
+	for _, path := range []string{"/audit", "/audit?workspace=evil", "/audit/access-review?workspace=northwind"} {
+		_, text := w.Text(t, path)
+		require.NotContains(t, text, "<script>alert", path)
+		require.NotContains(t, text, "\u202e", path)
+	}
+}
+
+// TestAccessReview_OfALongHistory: a page says that it takes too long, and the file has all.
+func TestAccessReview_OfALongHistory(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.Applied(t)
+	_, err := w.DB.Exec(t.Context(), `ALTER TABLE rolecall.audit_log DISABLE TRIGGER USER;
+		INSERT INTO rolecall.audit_log (organization_id, action, target, after, at, cause, seq, prev_hash, hash)
+			SELECT o.id, 'member.joined', 'user_of' || n % 1500, json_build_object('membership_id', 'orgmem_' || n, 'role', 'org:member'),
+				now() - interval '1 h', 'msg_x', 1000 + n, '', ''
+			FROM rolecall.organizations o, generate_series(1, 20000) n WHERE o.slug = 'northwind'`)
+	require.NoError(t, err)
+	status, text := w.Text(t, "/audit/access-review?workspace=northwind")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, text, "too long for a page")
+	_, link, _ := strings.Cut(text, `<a href="/audit/access-review.csv?`)
+	link, _, _ = strings.Cut(link, `"`)
+	status, text = w.Text(t, "/audit/access-review.csv?"+link)
+	require.Equal(t, http.StatusOK, status)
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 1505)
+}
+
+// TestFilters_SayWhatTheyDontFind: a name that means nothing, or several things, is no error.
+func TestFilters_SayWhatTheyDontFind(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.Applied(t)
+	for path, want := range map[string]string{
+		"/deliveries?workspace=nope":                     "No workspace has the id, slug or name",
+		"/deliveries?workspace=north":                    "give the id of the one you mean",
+		"/deliveries?user=nobody@x.test":                 "No user has the id, e-mail address or name",
+		"/audit?workspace=northwind&actor=Nemo":          "No user has the id, e-mail address or name",
+		"/audit?workspace=northwind&actor=operator:ada":  "Nothing is recorded that these filters select",
+		"/audit?workspace=northwind&actor=service:mails": "Nothing is recorded that these filters select",
+	} {
+		status, text := w.Text(t, path)
+		require.Equal(t, http.StatusOK, status, path)
+		require.Contains(t, text, want, path)
+	}
+}

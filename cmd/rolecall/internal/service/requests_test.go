@@ -1,0 +1,149 @@
+package service_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+)
+
+// named sends a request with an id ("" for none), and returns the answer's status and id.
+func named(t *testing.T, b *servicetest.Bundle, method, path, body, token, id string) (status int, answered string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, b.Web(path), strings.NewReader(body))
+	require.NoError(t, err)
+	for name, value := range map[string]string{"X-Request-Id": id, "Authorization": "Bearer " + token, "Content-Type": "application/json"} {
+		if value != "" && value != "Bearer " {
+			r.Header.Set(name, value)
+		}
+	}
+	response, err := b.Client.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Len(t, response.Header.Values("X-Request-Id"), 1)
+	return response.StatusCode, response.Header.Get("X-Request-Id")
+}
+
+// logged returns the log's lines with a message about a request.
+func logged(t *testing.T, b *servicetest.Bundle, message, requestID string) (lines []map[string]any) {
+	t.Helper()
+	for text := range strings.Lines(b.Log.String()) {
+		var line map[string]any
+		require.NoError(t, json.Unmarshal([]byte(text), &line))
+		if line["msg"] == message && line["request_id"] == requestID {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// TestRequests_AreNamedCountedAndLogged on every route of the public side: by their ids, by the
+// templates of their paths, and with nothing that tells of a person.
+func TestRequests_AreNamedCountedAndLogged(t *testing.T) {
+	t.Parallel()
+	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, func(_ *servicetest.Bundle, cfg *config.Config) {
+		cfg.AccessLog = true
+	})
+	b.Open(t, b.Config.DatabaseURL)
+	workspace, admin, _, messages := servicetest.Team(t, b)
+	b.Send(t, messages...)
+	token := b.Token(t, admin)
+	for _, c := range []struct {
+		method, path, body, token string
+		status                    int
+		route, caller             string
+	}{
+		{"GET", "/v1/authorize?workspace_id=" + workspace + "&permission=reports:read", "", token, 200, "/v1/authorize", "user"},
+		{"GET", "/v1/workspaces/" + workspace + "/members", "", token, 200, "/v1/workspaces/{workspace_id}/members", "user"},
+		{"HEAD", "/v1/me", "", "", 401, "/v1/me", "none"},
+		{"POST", "/v1/explain", "{}", b.ServiceToken, 400, "/v1/explain", "service:reports"},
+		{"POST", "/access/v1/evaluation", "{}", b.ServiceToken, 400, "/access/v1/evaluation", "service:reports"},
+		{"GET", "/v1/ext-authz/reset/products-secret", "", token, 404, "/v1/ext-authz/{path}", "none"},
+		{"GET", "/v1/forward-auth", "", token, 400, "/v1/forward-auth", "none"},
+		{"POST", "/webhooks/clerk", "{}", "", 400, "/webhooks/clerk", "none"},
+		{"BREW", "/v1/me", "", "", 405, "other", "none"},
+		{"GET", "/nowhere/" + token, "", "", 404, "other", "none"},
+	} {
+		status, id := named(t, b, c.method, c.path, c.body, c.token, "")
+		require.Equal(t, c.status, status, c.path)
+		lines := logged(t, b, "request", id)
+		require.Len(t, lines, 1, c.path)
+		line := lines[0]
+		require.Equal(t, []any{c.route, float64(c.status), c.caller}, []any{line["route"], line["status"], line["caller"]}, c.path)
+		require.Contains(t, line, "seconds")
+		require.Contains(t, line, "bytes")
+		_, text := b.Text(t, "/metrics")
+		method := strings.Replace(c.method, "BREW", "other", 1)
+		require.Regexp(t, `rolecall_http_request_seconds_count\{method="`+method+`",route="`+strings.NewReplacer("{", `\{`, "}", `\}`).Replace(c.route)+`",status="`+
+			strconv.Itoa(c.status)+`"\} 1`, text)
+	}
+	_, text := b.Text(t, "/metrics")
+	require.Regexp(t, `rolecall_build_info\{goversion="go1[^"]*",revision="[^"]*",version="[^"]+"\} 1`, text)
+	_, id := named(t, b, "GET", "/v1/me", "", token, "the-callers-own")
+	require.Equal(t, "the-callers-own", id)
+	for _, secret := range []string{token, b.ServiceToken, "products-secret", "permission=", b.Secret} {
+		require.NotContains(t, b.Log.String(), secret)
+	}
+	var deliveries int
+	for text := range strings.Lines(b.Log.String()) {
+		if strings.Contains(text, `"route":"/webhooks/clerk"`) && strings.Contains(text, `"svix_id":"`) {
+			deliveries++
+		}
+	}
+	require.Equal(t, len(messages), deliveries, "the line of a webhook names its delivery")
+}
+
+// TestRequests_WithoutAccessLog: a request that is answered as it should be writes nothing.
+func TestRequests_WithoutAccessLog(t *testing.T) {
+	t.Parallel()
+	b := servicetest.Setup(t, nil)
+	_, id := named(t, b, "GET", "/v1/me", "", "", "")
+	require.Empty(t, logged(t, b, "request", id))
+}
+
+// TestErrors_NameTheirRequest with its method, its path and its route.
+func TestErrors_NameTheirRequest(t *testing.T) {
+	t.Parallel()
+	b := servicetest.Setup(t, nil)
+	workspace, admin, _, messages := servicetest.Team(t, b)
+	b.Send(t, messages...)
+	_, err := b.DB.Exec(t.Context(), "ALTER TABLE rolecall.invitations RENAME TO away")
+	require.NoError(t, err)
+	path := "/v1/workspaces/" + workspace + "/invitations"
+	status, id := named(t, b, http.MethodGet, path+"?limit=1", "", b.Token(t, admin), "from-a-caller")
+	require.Equal(t, http.StatusInternalServerError, status)
+	require.Equal(t, "from-a-caller", id)
+	lines := logged(t, b, "request failed", id)
+	require.Len(t, lines, 1)
+	require.Equal(t, []any{"GET", path, "/v1/workspaces/{workspace_id}/invitations"}, []any{lines[0]["method"], lines[0]["path"], lines[0]["route"]})
+	_, err = b.DB.Exec(t.Context(), "ALTER TABLE rolecall.away RENAME TO invitations")
+	require.NoError(t, err)
+}
+
+// TestCommands_LeadToTheirRequest and back: by the log, and by the audit entry.
+func TestCommands_LeadToTheirRequest(t *testing.T) {
+	t.Parallel()
+	b := servicetest.StartSweeping(t, func(*servicetest.Bundle) {})
+	b.Open(t, b.Config.DatabaseURL)
+	workspace, admin, member, messages := servicetest.Team(t, b)
+	b.Send(t, messages...)
+	status, id := named(t, b, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+member, `{"role":"admin"}`, b.Token(t, admin), "a-role-change")
+	require.Equal(t, http.StatusOK, status)
+	entries, err := store.AuditEntries(t.Context(), b.DB, store.AuditQuery{OrganizationID: workspace, Action: "member.role_changed"}, 10)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	asked, err := store.RequestsOfChanges(t.Context(), b.DB, entries)
+	require.NoError(t, err)
+	require.Equal(t, id, asked[entries[0].ID])
+	lines := logged(t, b, "command ended", id)
+	require.Len(t, lines, 1)
+	require.Equal(t, []any{entries[0].Cause, "done", workspace, member}, []any{lines[0]["command_id"], lines[0]["state"], lines[0]["workspace_id"], lines[0]["target"]})
+}

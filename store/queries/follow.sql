@@ -1,0 +1,7 @@
+-- For followers, who print rows as they are committed.
+
+-- name: ReadHorizon :one
+-- What is committed, and which transactions are still running. Ids of transactions are drawn in
+-- order: none below oldest is running, and none from next on has begun to write.
+SELECT clock_timestamp()::timestamptz AS at, coalesce((SELECT max(id) FROM rolecall.audit_log), 0)::bigint AS last_entry,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next;

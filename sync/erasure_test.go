@@ -1,0 +1,70 @@
+package sync_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestTraces_FindThePersonAndNobodyElse: a text of the person that is a part of somebody else's
+// text erases nothing of that other person.
+func TestTraces_FindThePersonAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	traces := clerksync.Traces{IDs: []string{"user_1"}}
+	traces.AddName("Éva", "Li")
+	for _, text := range []string{"ada@mail.test", "+15550100123", "josé@mail.test"} {
+		traces.Add(text)
+	}
+	for body, person := range map[string]bool{
+		`{"id":"user_1"}`:                           true,
+		`{"id":"user_12"}`:                          false,
+		`{"to":"Ada@Mail.Test"}`:                    true,
+		`{"to":"<ada@mail.test>."}`:                 true,
+		`{"to":"\u0061da\u0040mail.test"}`:          true,
+		`{"to":"JOS\u00c9@mail.test"}`:              true,
+		`{"to":"JOSÉ@mail.test"}`:                   true,
+		`to "jos\u00e9@mail.test`:                   true, // no JSON
+		`{"url":"/search?q=%3Cada%40mail.test%3E"}`: true,
+		`{"url":"/search?q=%C3%89va+Li&x=1"}`:       true,
+		`{"to":"canada@mail.test"}`:                 false,
+		`{"to":"x.ada@mail.test"}`:                  false,
+		`{"to":"x+ada@mail.test"}`:                  false,
+		`{"to":"ada@mail.test.example"}`:            false,
+		`{"to":"ada@mail.tests"}`:                   false,
+		`{"tel":15550100123}`:                       true,
+		`{"tel":"0015550100123"}`:                   true,
+		`{"n":1155501001234}`:                       false,
+		`{"by":"\u00c9VA LI"}`:                      true,
+		`{"by":"Éva Linde"}`:                        false,
+		`{"by":"\\u00c9va Li"}`:                     false,
+		`{"by":"Li, Éva"}`:                          true,
+	} {
+		require.Equal(t, person, traces.InBody([]byte(body)), body)
+	}
+}
+
+// TestTraces_ShareNothing: what many people's objects have stands for none of them, such as the
+// picture of those who have none, or a manager's address in metadata.
+func TestTraces_ShareNothing(t *testing.T) {
+	t.Parallel()
+	traces := clerksync.Traces{IDs: []string{"user_1"}}
+	traces.AddBody([]byte(`{"data":{"id":"user_1","profile_image_url":"https://www.gravatar.com/avatar?d=mp","external_id":"20260001",
+		"public_metadata":{"manager":"boss@firm.test","more":["hr@firm.test",{"tel":"+15550100999"}]},"email_addresses":[{"email_address":"ada@mail.test"}]}}`))
+	require.Equal(t, []string{"ada@mail.test"}, traces.Sure)
+	require.Subset(t, traces.Likely, []string{"https://www.gravatar.com/avatar?d=mp", "20260001", "boss@firm.test", "hr@firm.test", "+15550100999"})
+}
+
+// TestTraces_ErasePeopleOfAllScripts where the person is named.
+func TestTraces_ErasePeopleOfAllScripts(t *testing.T) {
+	t.Parallel()
+	traces := clerksync.Traces{IDs: []string{"user_1"}}
+	traces.AddName("太郎", "山田")
+	left, changed := traces.Erase(clerksync.LoggedEntry{Action: "report.run", Target: "user_1", Data: json.RawMessage(`{"to":"山田さん","n":1}`)})
+	require.True(t, changed)
+	require.JSONEq(t, `{"to":"[erased]","n":1}`, string(left.Data))
+	_, changed = traces.Erase(clerksync.LoggedEntry{Action: "report.run", Target: "user_10", Data: json.RawMessage(`{"to":"山田さん"}`)})
+	require.False(t, changed, "another id")
+}

@@ -1,0 +1,56 @@
+package sync
+
+import "time"
+
+// Origin says where something that the mirror knows came from.
+type Origin struct {
+	Since time.Time // when it became so, as far as that is known; zero if it isn't
+	Cause string    // the delivery, command, sweep or look-up that said so, or [CausePolicy]; "" if it isn't known
+}
+
+// CausePolicy is the cause of what the policy says.
+const CausePolicy = "policy"
+
+// Provenance says where the facts about a user in an organization came from. It annotates a
+// [Standing] of the same moment.
+type Provenance struct {
+	UserKnown, OrganizationKnown bool
+	Account, Organization        Origin // of their present status
+
+	Membership KnownMembership // the one that counts, or the last one that ended
+	AsOf       Origin          // the sweep by which the organization is as of then
+	SweepTook  time.Duration   // how long that sweep took; 0 if there was none
+
+	RoleKeys []string // of the roles that exist at Clerk; none if the mirror doesn't know the roles
+	// AtClerk is the last change of the membership's role at Clerk, and so of its permissions there.
+	AtClerk Origin
+
+	Policy PolicyOrigin
+}
+
+// KnownMembership is what the mirror knows of a membership beside its standing. The zero value is
+// that of a pair without any.
+type KnownMembership struct {
+	ID        string
+	JoinedAt  time.Time
+	InvitedBy string // who sent the invitation that was accepted: user_…; "" if that isn't known
+	NamedRole string // the key of its role when that was given
+	Ended     bool   // the user has left; RoleHad and PermissionsHad are then those of the time before
+	Origin           // of its beginning or, if it ended, of its end
+	Role      Origin // since when the role is this one
+
+	RoleHad        string
+	PermissionsHad []string
+}
+
+// PolicyOrigin says where grants are written.
+type PolicyOrigin struct {
+	ReadAt time.Time // when the policy was read; zero if that isn't known
+	// Places say where grants are written, such as "policy.yaml, line 9", as far as that is known.
+	Places map[Grant]string
+	// Grantable says that a policy could grant the permission: it is written as permissions are.
+	Grantable bool
+}
+
+// Grant is one permission that a policy gives a role.
+type Grant struct{ Role, Permission string }
