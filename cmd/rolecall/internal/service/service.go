@@ -109,6 +109,9 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 	}
 	s.metrics = newMetrics(s.admins)
 	s.metrics.registry.MustRegister(newPoolCollector(s.stats))
+	if s.replicas != nil {
+		s.metrics.registry.MustRegister(newReplicaCollector(s.replicas))
+	}
 	if err := s.startAdmin(ctx); err != nil {
 		return nil, err
 	}
