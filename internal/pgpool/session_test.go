@@ -39,7 +39,7 @@ func hostile(t *testing.T, c *pgtest.Cluster, database string) {
 	t.Helper()
 	for _, s := range []string{
 		"default_transaction_isolation = 'serializable'", "synchronous_commit = off", "search_path = app, pg_catalog", "client_encoding = 'LATIN1'",
-		"statement_timeout = '1s'", "idle_in_transaction_session_timeout = '100ms'", "idle_session_timeout = '50ms'", "lock_timeout = '1ms'",
+		"statement_timeout = '1s'", "idle_in_transaction_session_timeout = '100ms'", "idle_session_timeout = '2s'", "lock_timeout = '1ms'",
 		"standard_conforming_strings = off", "datestyle = 'German'", "timezone = 'Asia/Tokyo'",
 	} {
 		c.Exec("", "ALTER DATABASE "+database+" SET "+s)
@@ -53,19 +53,25 @@ func TestSession_HasWhatItNeeds(t *testing.T) {
 	c := pgtest.NewCluster(t, nil)
 	direct := c.Migrated("rolecall")
 	hostile(t, c, "rolecall")
-	for _, target := range []string{direct, pgtest.PgBouncer(t, direct, pgtest.SessionPooling)} {
+	for _, mode := range []pgtest.PoolMode{"", pgtest.SessionPooling} {
+		target := direct
+		if mode != "" {
+			c.Exec("", "ALTER DATABASE rolecall RESET idle_session_timeout") // it ends what a pooler keeps
+			target = pgtest.PgBouncer(t, direct, mode)
+		}
 		for _, tt := range []struct {
 			needs Needs
 			want  string
 		}{
-			{Needs{Write: true, LockTimeout: time.Second}, "read committed|on|1s|0|off|UTF8"},
-			{Needs{ReadOnly: true, StatementTimeout: 30 * time.Second}, "read committed|on|0|30s|on|UTF8"},
-			{Needs{AsyncCommit: true}, "read committed|off|0|0|off|UTF8"},
+			{Needs{Write: true, LockTimeout: time.Second}, "read committed|on|1s|0|off|UTF8|0"},
+			{Needs{ReadOnly: true, StatementTimeout: 30 * time.Second}, "read committed|on|0|30s|on|UTF8|0"},
+			{Needs{AsyncCommit: true}, "read committed|off|0|0|off|UTF8|0"},
 		} {
 			var got string
 			require.NoError(t, open(t, Config{URL: target, Needs: tt.needs, Name: "rolecall test"}).QueryRow(t.Context(),
 				`SELECT concat_ws('|', current_setting('default_transaction_isolation'), current_setting('synchronous_commit'), current_setting('lock_timeout'),
-				current_setting('statement_timeout'), current_setting('default_transaction_read_only'), current_setting('client_encoding'))`).Scan(&got))
+				current_setting('statement_timeout'), current_setting('default_transaction_read_only'), current_setting('client_encoding'),
+				current_setting('idle_session_timeout'))`).Scan(&got))
 			require.Equal(t, tt.want, got)
 		}
 	}

@@ -232,10 +232,12 @@ func (p *Page) Focused(element string) bool {
 	return get(p, chromedp.Evaluate[bool](fmt.Sprintf("document.activeElement.matches(%q)", element)))
 }
 
-// Text returns the visible text of an element.
+// Text waits for an element, and returns its visible text. It reads in one step: a live part may be
+// replaced between finding an element and reading it, and what was replaced has no visible text.
 func (p *Page) Text(element string) string {
 	p.t.Helper()
-	return get(p, chromedp.Text(chromedp.CSS(element)))
+	p.Await(fmt.Sprintf("document.querySelector(%q)", element))
+	return p.Value(fmt.Sprintf("document.querySelector(%q).innerText", element))
 }
 
 // Value returns the text that an expression in JavaScript gives.

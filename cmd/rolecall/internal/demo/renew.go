@@ -170,7 +170,8 @@ func instancesOf(ctx context.Context, db store.DBTX) ([]string, error) {
 	return all, nil
 }
 
-// outsideQuery lists what is outside the schema rolecall and may depend on it.
+// outsideQuery lists what is outside the schema rolecall and may depend on it: tables and views
+// first, then their columns, then what belongs to them, such as a view's type.
 const outsideQuery = `WITH relations AS (
 		SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname NOT IN ('rolecall', 'pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(toast_)?temp_'
@@ -190,7 +191,7 @@ const outsideQuery = `WITH relations AS (
 		UNION ALL SELECT 'pg_publication_rel'::regclass, p.oid, 0 FROM pg_publication_rel p
 		UNION ALL SELECT 'pg_event_trigger'::regclass, e.oid, 0 FROM pg_event_trigger e
 	)
-	SELECT pg_describe_object(catalog, id, part) FROM found`
+	SELECT pg_describe_object(catalog, id, part) AS name FROM found ORDER BY catalog <> 'pg_class'::regclass, part > 0, name`
 
 // dropMirror drops the schema, unless that would drop something outside of it.
 func dropMirror(ctx context.Context, tx pgx.Tx) error {
@@ -213,8 +214,12 @@ func dropMirror(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	for name := range before {
-		if !after[name] {
+	stayed := make(map[string]bool, len(after))
+	for _, name := range after {
+		stayed[name] = true
+	}
+	for _, name := range before {
+		if !stayed[name] {
 			return fmt.Errorf("dev drops the mirror at each start, and that would drop your %s, which depends on it: "+
 				"drop it yourself, or name another database", name)
 		}
@@ -222,7 +227,7 @@ func dropMirror(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-func outside(ctx context.Context, tx pgx.Tx) (map[string]bool, error) {
+func outside(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	rows, err := tx.Query(ctx, outsideQuery)
 	if err != nil {
 		return nil, fmt.Errorf("look what depends on the mirror: %w", err)
@@ -231,9 +236,5 @@ func outside(ctx context.Context, tx pgx.Tx) (map[string]bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look what depends on the mirror: %w", err)
 	}
-	found := make(map[string]bool, len(names))
-	for _, name := range names {
-		found[name] = true
-	}
-	return found, nil
+	return names, nil
 }

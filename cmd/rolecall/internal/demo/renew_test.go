@@ -86,7 +86,7 @@ func TestRenew_GoesOnAfterAnInterruptedMigration(t *testing.T) {
 // TestRenew_RefusesToTakeOthersAlong: what depends on the mirror would be dropped with it.
 func TestRenew_RefusesToTakeOthersAlong(t *testing.T) {
 	t.Parallel()
-	for name, statement := range map[string]string{
+	for name, statement := range map[string]string{ // what is named, not something that belongs to it
 		"view":        "CREATE VIEW colleagues AS SELECT * FROM rolecall.live_members",
 		"constraint":  "CREATE TABLE notes (author text REFERENCES rolecall.users (id))",
 		"policy":      "CREATE TABLE notes (org text); CREATE POLICY members ON notes USING (rolecall.can('u', org, 'p'))",
@@ -101,7 +101,7 @@ func TestRenew_RefusesToTakeOthersAlong(t *testing.T) {
 			t.Parallel()
 			url, conn := simulated(t)
 			execute(t, conn, statement)
-			require.ErrorContains(t, renew(t.Context(), url, "here"), name)
+			require.ErrorContains(t, renew(t.Context(), url, "here"), "drop your "+name+" ")
 			require.Equal(t, 1, count(t, conn, "SELECT count(*) FROM rolecall.sweeps"), "nothing has changed")
 		})
 	}

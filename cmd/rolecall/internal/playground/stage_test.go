@@ -108,8 +108,9 @@ func (s *stage) atClerk(do, until string) {
 // guest is the address that was invited at Clerk just now.
 func (s *stage) guest() string {
 	s.t.Helper()
-	_, told, found := strings.Cut(s.newest(), "At Clerk: invite ")
-	require.True(s.t, found)
+	newest := s.newest()
+	_, told, found := strings.Cut(newest, "At Clerk: invite ")
+	require.True(s.t, found, newest)
 	return strings.Fields(told)[0]
 }
 
