@@ -53,7 +53,7 @@ func (s *server) searchSubject(w http.ResponseWriter, r *http.Request, service a
 	return s.search(w, r, holderSearch{
 		caller: service, question: q, page: page, share: workspaceID,
 		list: func(ctx context.Context, sought store.Sought, after store.Position) ([]store.Holder, error) {
-			return read(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Holder, error) {
+			return readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Holder, error) {
 				return store.HoldersIn(ctx, db, workspaceID, sought, after, searchStep)
 			})
 		},
@@ -84,7 +84,7 @@ func (s *server) searchResource(w http.ResponseWriter, r *http.Request, caller a
 	return s.search(w, r, holderSearch{
 		caller: caller, question: q, page: page, share: q.subject.ID,
 		list: func(ctx context.Context, sought store.Sought, after store.Position) ([]store.Holder, error) {
-			return read(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Holder, error) {
+			return readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Holder, error) {
 				return store.HoldingsOf(ctx, db, q.subject.ID, sought, after, searchStep)
 			})
 		},

@@ -107,7 +107,7 @@ func (s *server) workspaceOf(ctx context.Context, q originalRequest, route *poli
 		if !clerksync.Storable(slug) {
 			return "", nil
 		}
-		return read(ctx, s.cfg.DecideDB, func(ctx context.Context, db store.DBTX) (string, error) { return store.WorkspaceBySlug(ctx, db, slug) })
+		return readFrom(ctx, s.cfg.DecideDB, func(ctx context.Context, db store.DBTX) (string, error) { return store.WorkspaceBySlug(ctx, db, slug) })
 	case policy.WorkspaceInToken:
 	}
 	return activeWorkspace(caller)

@@ -37,7 +37,7 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller workspac
 		return err
 	}
 	defer release()
-	members, err := read(r.Context(), s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Member, error) {
+	members, err := readFrom(r.Context(), s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Member, error) {
 		return store.Members(ctx, db, caller.workspaceID, after, limit+1)
 	})
 	if err != nil {

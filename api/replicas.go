@@ -118,8 +118,8 @@ func (s *server) rolesOf(ctx context.Context) *store.StandingReader {
 	return s.roles
 }
 
-// read runs a read on the replica of the request, or on a database of the primary.
-func read[T any](ctx context.Context, primary store.DBTX, run func(context.Context, store.DBTX) (T, error)) (got T, err error) {
+// readFrom runs a read on the replica of the request, or on a database of the primary.
+func readFrom[T any](ctx context.Context, primary store.DBTX, run func(context.Context, store.DBTX) (T, error)) (got T, err error) {
 	from := replica.Of(ctx)
 	if r := from.Replica(); r != nil {
 		asOf, unanswered, err := r.Read(ctx, func(db replica.DB) (err error) {

@@ -83,7 +83,7 @@ func (s *server) memberships(ctx context.Context, caller auth.Identity, after st
 	if err := s.mayAsk(ctx, caller); err != nil {
 		return nil, err
 	}
-	return read(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.UserMembership, error) {
+	return readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.UserMembership, error) {
 		return store.MembershipsOfUser(ctx, db, caller.UserID, after, limit)
 	})
 }
@@ -91,7 +91,7 @@ func (s *server) memberships(ctx context.Context, caller auth.Identity, after st
 // mayAsk refuses a caller whose session has ended or whose account is refused, on the routes that
 // are about no single workspace.
 func (s *server) mayAsk(ctx context.Context, caller auth.Identity) error {
-	status, err := read(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) (clerksync.UserStatus, error) {
+	status, err := readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) (clerksync.UserStatus, error) {
 		return store.UserStatus(ctx, db, caller.UserID, sessionsOf(caller))
 	})
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *server) workspace(w http.ResponseWriter, r *http.Request, caller worksp
 	if _, err := queryOf(r); err != nil {
 		return err
 	}
-	ws, err := read(r.Context(), s.cfg.DB, func(ctx context.Context, db store.DBTX) (store.Workspace, error) {
+	ws, err := readFrom(r.Context(), s.cfg.DB, func(ctx context.Context, db store.DBTX) (store.Workspace, error) {
 		return store.FindWorkspace(ctx, db, caller.workspaceID)
 	})
 	if errors.Is(err, store.ErrNotFound) { // deleted since the decision
