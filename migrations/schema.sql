@@ -113,6 +113,44 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.current_history()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    noted record;
+    present text;
+BEGIN
+    IF pg_is_in_recovery() THEN
+        RETURN NULL;
+    END IF;
+    SELECT i.history, i.system_identifier, i.timeline, coalesce(i.table_oid, 0) IN (0, i.tableoid::bigint) AS in_place
+    INTO noted FROM rolecall.database_identity i;
+    IF noted.in_place IS NOT TRUE THEN
+        RETURN NULL;
+    END IF;
+    BEGIN -- providers don't let all roles ask
+        present := pg_walfile_name(pg_current_wal_flush_lsn());
+    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN
+        present := NULL;
+    END;
+    IF noted.timeline <> 0 AND ('x' || left(present, 8))::bit(32)::bigint <> noted.timeline THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        SELECT c.system_identifier::text INTO present FROM pg_control_system() c;
+    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN
+        present := NULL;
+    END;
+    IF noted.system_identifier <> '' AND present <> noted.system_identifier THEN
+        RETURN NULL;
+    END IF;
+    RETURN noted.history;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.keep_audit_entry()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -214,6 +252,19 @@ CREATE OR REPLACE FUNCTION rolecall.refused(deleted_at timestamp with time zone,
  IMMUTABLE PARALLEL SAFE
 AS $function$
     SELECT deleted_at IS NOT NULL OR banned IS TRUE OR deprovisioned IS TRUE
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.renew_history()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    IF NEW.changed_at IS DISTINCT FROM OLD.changed_at THEN
+        NEW.history := gen_random_uuid();
+    END IF;
+    RETURN NEW;
+END
 $function$;
 
 CREATE OR REPLACE FUNCTION rolecall.river_job_state_in_bitmask(bitmask bit, state rolecall.river_job_state)
@@ -436,6 +487,7 @@ CREATE TABLE rolecall.database_identity (
     changed_at timestamp with time zone,
     change text DEFAULT ''::text NOT NULL,
     table_oid bigint,
+    history uuid DEFAULT gen_random_uuid() NOT NULL,
     CONSTRAINT database_identity_one_check CHECK (one),
     CONSTRAINT database_identity_pkey PRIMARY KEY (one)
 );
@@ -531,6 +583,15 @@ CREATE TABLE rolecall.invitations (
     lifted_at timestamp with time zone,
     erased boolean DEFAULT false NOT NULL,
     CONSTRAINT invitations_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.lost_acknowledgements (
+    kind text NOT NULL,
+    id text NOT NULL,
+    acknowledged_at timestamp with time zone NOT NULL,
+    lost_at timestamp with time zone NOT NULL,
+    more boolean NOT NULL,
+    CONSTRAINT lost_acknowledgements_pkey PRIMARY KEY (kind, id)
 );
 
 CREATE TABLE rolecall.measurements (
@@ -1072,6 +1133,8 @@ CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON role
 CREATE TRIGGER audit_log_chain BEFORE INSERT ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.chain_audit_entry();
 
 CREATE TRIGGER audit_log_vouched BEFORE DELETE OR UPDATE ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.keep_audit_entry();
+
+CREATE TRIGGER database_identity_history BEFORE UPDATE ON rolecall.database_identity FOR EACH ROW EXECUTE FUNCTION rolecall.renew_history();
 
 CREATE TRIGGER memberships_deleted AFTER DELETE ON rolecall.memberships REFERENCING OLD TABLE AS overwritten FOR EACH STATEMENT EXECUTE FUNCTION rolecall.keep_current();
 
