@@ -90,15 +90,15 @@ func TestLaw_NoReplicaAnswersLate(t *testing.T) {
 			"resume": func(t *rapid.T) { s.replicas[replica.Draw(t, "replica")].ResumeReplay() },
 			"cut stream": func(t *rapid.T) {
 				r := replica.Draw(t, "replica")
-				s.streams[r].Turn(s.nowhere)
+				s.streams[r].Turn(nowhere)
 				s.streams[r].Cut()
 			},
 			"mend stream":  func(t *rapid.T) { s.streams[replica.Draw(t, "replica")].Turn(s.primary.Addr()) },
-			"cut primary":  func(*rapid.T) { s.wayThere.Turn(s.nowhere); s.wayThere.Cut() },
+			"cut primary":  func(*rapid.T) { s.wayThere.Turn(nowhere); s.wayThere.Cut() },
 			"mend primary": func(*rapid.T) { s.wayThere.Turn(s.primary.Addr()) },
 			"cut replica": func(t *rapid.T) {
 				r := replica.Draw(t, "replica")
-				s.ways[r].Turn(s.nowhere)
+				s.ways[r].Turn(nowhere)
 				s.ways[r].Cut()
 			},
 			"mend replica": func(t *rapid.T) { r := replica.Draw(t, "replica"); s.ways[r].Turn(s.replicas[r].Addr()) },

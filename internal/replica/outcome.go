@@ -37,6 +37,7 @@ var ErrOutdated = errors.New("the request's first answer is out of date")
 type unfitError struct {
 	outcome Outcome
 	cause   error // nil if the outcome says all
+	unasked bool  // it was known before, so that the replica wasn't asked
 }
 
 // Error implements error.

@@ -56,7 +56,7 @@ func (v *view) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 func (v *view) query(ctx context.Context, sql string, args []any) (pgx.Rows, error) {
 	h, why := v.replica.demand()
 	if why != OutcomeAnswered {
-		return nil, unfit(why)
+		return nil, &unfitError{outcome: why, unasked: true}
 	}
 	cfg := v.replica.set.cfg
 	ctx, cancel := context.WithTimeout(ctx, min(cfg.MaxLag-age(h.at, cfg.now()), longestTry))
@@ -91,7 +91,7 @@ func (p place) judge(h heard) error {
 // late says of an error at the end of the time that it is one.
 func (v *view) late(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &unfitError{OutcomeLate, err}
+		return &unfitError{outcome: OutcomeLate, cause: err}
 	}
 	return err
 }
@@ -101,7 +101,7 @@ func (v *view) blame(err error) error {
 	if v.fault == nil {
 		fault, ok := errors.AsType[*unfitError](err)
 		if !ok {
-			fault = &unfitError{faultOf(err), pgpool.Explain(err)}
+			fault = &unfitError{outcome: faultOf(err), cause: pgpool.Explain(err)}
 		}
 		v.fault = fault
 	}

@@ -132,6 +132,9 @@ func (r *Replica) demand() (heard, Outcome) {
 // in a row, for longer.
 func (r *Replica) failed(why *unfitError) {
 	r.count(why.outcome)
+	if why.unasked {
+		return
+	}
 	known := r.state.Load()
 	next := &state{fault: why.outcome, replayed: known.replayed, history: known.history}
 	if why.cause != nil {
@@ -144,6 +147,9 @@ func (r *Replica) failed(why *unfitError) {
 		next.until = r.set.cfg.now().Add(min(r.set.beat()<<min(n-1, 10), longestRest))
 	}
 	r.state.Store(next)
+	if why.outcome == OutcomeUnreachable {
+		r.Pool.Reset() // its other sessions are probably cut, too, and each would cost a failure
+	}
 }
 
 // succeeded notes an answer.

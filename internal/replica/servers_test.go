@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"log/slog"
-	"net"
 	"strconv"
 	"sync"
 	"testing"
@@ -34,7 +33,6 @@ type servers struct {
 	writer   *pgxpool.Pool
 	set      *Set
 	clock    *clock
-	nowhere  string // an address at which nobody listens
 }
 
 // clock is the process's clock. A test moves it instead of waiting.
@@ -56,6 +54,7 @@ func (c *clock) advance(d time.Duration) {
 }
 
 const (
+	nowhere = "127.0.0.1:1" // nobody listens there
 	members = 4
 	bound   = 400 * time.Millisecond
 )
@@ -63,9 +62,9 @@ const (
 // startServers starts servers, and a set that asks nobody by itself.
 func startServers(t testing.TB, n int, change ...func(*Config)) *servers {
 	t.Helper()
-	s := &servers{t: t, clock: &clock{}, nowhere: nowhere(t)}
+	s := &servers{t: t, clock: &clock{}}
 	s.primary = pgtest.NewCluster(t, map[string]string{
-		"wal_retrieve_retry_interval": "10ms", "max_standby_streaming_delay": "1s", "wal_sender_timeout": "0", "fsync": "off",
+		"wal_retrieve_retry_interval": "10ms", "max_standby_streaming_delay": "20s", "wal_sender_timeout": "0", "fsync": "off", "autovacuum": "off",
 	})
 	s.primary.Migrated("rolecall")
 	s.primary.Exec("rolecall", noteSQL, "CREATE TABLE public.members (id int PRIMARY KEY, version bigint NOT NULL)",
@@ -145,21 +144,15 @@ func (s *servers) ask(i, member int) (version int64, asOf time.Time, answered bo
 // ready hears and looks until a replica answers.
 func (s *servers) ready(i int) {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool {
+	for until := time.Now().Add(20 * time.Second); ; {
 		s.hear()
 		s.look(i)
-		_, _, answered := s.ask(i, 1)
-		return answered
-	}, 20*time.Second, time.Millisecond, "%v", s.set.replicas[i].Status())
-}
-
-// nowhere is an address at which nobody listens.
-func nowhere(t testing.TB) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+		if _, _, answered := s.ask(i, 1); answered {
+			return
+		}
+		require.True(s.t, time.Now().Before(until), "%v %s", s.set.replicas[i].Status(), s.set.Unheard())
+		s.clock.advance(bound / hearsWithin)
+	}
 }
 
 // calm undoes all faults.
@@ -177,7 +170,7 @@ func (s *servers) calm() {
 
 // cutStream keeps a replica from the primary's changes.
 func (s *servers) cutStream(i int) {
-	s.streams[i].Turn(s.nowhere)
+	s.streams[i].Turn(nowhere)
 	s.streams[i].Cut()
 }
 
