@@ -47,13 +47,13 @@ var errCursorExpired = &problem{
 
 // feedBody is a page of the change feed.
 type feedBody struct {
-	Data          []changeBody `json:"data"`
-	NextCursor    string       `json:"next_cursor"`
-	CompleteUntil time.Time    `json:"complete_until"`
+	Data          []feedEntryBody `json:"data"`
+	NextCursor    string          `json:"next_cursor"`
+	CompleteUntil time.Time       `json:"complete_until"`
 }
 
-// changeBody is a change. Its nulls say that a change of this kind has no such thing.
-type changeBody struct {
+// feedEntryBody is a change. Its nulls say that a change of this kind has no such thing.
+type feedEntryBody struct {
 	Cursor       string    `json:"cursor"`
 	At           time.Time `json:"at"`
 	WorkspaceID  *string   `json:"workspace_id"` // null: of the whole instance
@@ -72,16 +72,16 @@ type changeBody struct {
 }
 
 func feedBodyOf(page store.FeedPage) feedBody {
-	body := feedBody{Data: []changeBody{}, NextCursor: page.Next.String(), CompleteUntil: page.CompleteUntil}
+	body := feedBody{Data: []feedEntryBody{}, NextCursor: page.Next.String(), CompleteUntil: page.CompleteUntil}
 	for _, e := range page.Entries {
-		body.Data = append(body.Data, changeBodyOf(e))
+		body.Data = append(body.Data, feedEntryBodyOf(e))
 	}
 	return body
 }
 
-func changeBodyOf(e store.FeedEntry) changeBody {
+func feedEntryBodyOf(e store.FeedEntry) feedEntryBody {
 	c := e.FeedChange()
-	body := changeBody{
+	body := feedEntryBody{
 		Cursor: e.Place.String(), At: e.At.UTC(), WorkspaceID: unlessEmpty(c.OrganizationID), Kind: string(c.Kind), Target: c.Target,
 		UserID: unlessEmpty(c.UserID), MembershipID: unlessEmpty(c.MembershipID), Role: unlessEmpty(c.Role), Cause: e.Cause,
 		Deleted: c.Deleted, Banned: c.Banned, Deprovisioned: c.Deprovisioned,
@@ -190,7 +190,7 @@ func wantsEvents(r *http.Request) bool {
 // pollChanges answers with a page. If it is empty, the answer waits for a change.
 func (s *server) pollChanges(w http.ResponseWriter, r *http.Request, asked feedRequest) error {
 	until := time.Now().Add(asked.wait)
-	patient(w, asked.wait+waitSlack)
+	lastLonger(w, asked.wait+waitSlack)
 	for {
 		page, err := s.feedPage(r.Context(), asked)
 		if err != nil {
@@ -209,9 +209,9 @@ func (s *server) pollChanges(w http.ResponseWriter, r *http.Request, asked feedR
 	}
 }
 
-// patient lets a request last longer than others. A writer without deadlines has none that would
+// lastLonger lets a request last longer than others. A writer without deadlines has none that would
 // end it.
-func patient(w http.ResponseWriter, most time.Duration) {
+func lastLonger(w http.ResponseWriter, most time.Duration) {
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(most)) // net/http reads on, to notice that the caller goes
 	_ = connection.SetWriteDeadline(time.Now().Add(most))

@@ -97,7 +97,7 @@ type eventWriter struct {
 // page adds the changes of a page, and says how far the feed is complete, unless nothing else is new.
 func (e *eventWriter) page(page store.FeedPage) {
 	for _, entry := range page.Entries {
-		body := changeBodyOf(entry)
+		body := feedEntryBodyOf(entry)
 		e.event(eventChange, body.Cursor, body)
 	}
 	if len(page.Entries) == 0 && time.Now().Before(e.due) {
@@ -126,7 +126,7 @@ func (e *eventWriter) flush() bool {
 	}
 	began := time.Now()
 	defer func() { request.Of(e.r.Context()).Waited(time.Since(began)) }()
-	patient(e.w, heartbeatEvery+e.stall)
+	lastLonger(e.w, heartbeatEvery+e.stall)
 	if _, err := e.out.WriteTo(e.w); err != nil {
 		return false
 	}

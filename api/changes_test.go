@@ -56,13 +56,14 @@ func kinds(body feedBody) (kinds []string) {
 }
 
 // all reads the feed from a cursor until so many changes came.
-func (b *serverBundle) all(token, query string, n int) (found []changeBody, next string) {
+func (b *serverBundle) all(token, query string, n int) (found []feedEntryBody, next string) {
 	b.tb.Helper()
 	for len(found) < n {
-		body := b.page(token, query+"&after="+next)
-		if next == "" {
-			body = b.page(token, query)
+		after := ""
+		if next != "" {
+			after = "&after=" + next
 		}
+		body := b.page(token, query+after)
 		require.NotEmpty(b.tb, body.Data, "%d of %d came", len(found), n)
 		found, next = append(found, body.Data...), body.NextCursor
 	}
@@ -80,8 +81,8 @@ func TestChanges_TellWhatHappened(t *testing.T) {
 	b.world.apply(b.world.delivery("organizationMembership.deleted", map[string]any{"id": "orgmem_unknown", "deleted": true, "organization": map[string]any{"id": "org_1"}, "public_user_data": map[string]any{"user_id": "user_9"}}))
 	x := b.send(follows+"+audit:append", http.MethodPost, "/v1/workspaces/org_1/audit", `{"action":"report.run","target":"report_1"}`, "Content-Type", "application/json")
 	require.Equal(t, http.StatusCreated, x.status, "%s", x.body)
-	found, _ := b.all(follows, "limit=2", 6)
-	byKind := map[string]changeBody{}
+	found, _ := b.all(follows, "limit=2", 5)
+	byKind := map[string]feedEntryBody{}
 	for _, c := range found {
 		byKind[c.Kind+" "+c.Target] = c
 	}
@@ -102,9 +103,7 @@ func TestChanges_TellWhatHappened(t *testing.T) {
 	product := byKind["report.run report_1"]
 	require.Equal(t, "service:billing", product.Cause)
 	require.Nil(t, product.UserID)
-	unknown, has := byKind["member.removed user_9"]
-	require.True(t, has, "%+v", found)
-	require.Equal(t, "orgmem_unknown", *unknown.MembershipID, "though its role was never known")
+	require.Len(t, found, 5, "and not the end of a membership of which nothing else was ever known")
 	reached := b.get(follows, fmt.Sprintf("/v1/workspaces/org_1?min_revision=%d", *removed.Revision))
 	require.Equal(t, http.StatusOK, reached.status)
 }
@@ -212,13 +211,13 @@ func TestChanges_AsEvents(t *testing.T) {
 	require.NotEmpty(t, first.id)
 	b.world.organization("org_1", "North", nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
-	var seen []event
+	var seen []sentEvent
 	for len(seen) < 2 {
 		if e := stream.next(); e.kind == eventChange {
 			seen = append(seen, e)
 		}
 	}
-	var told changeBody
+	var told feedEntryBody
 	require.NoError(t, json.Unmarshal([]byte(seen[0].data), &told))
 	require.Equal(t, "workspace.created", told.Kind)
 	require.Equal(t, told.Cursor, seen[0].id)
@@ -321,8 +320,8 @@ func (a *revocableAuthenticator) Authenticate(ctx context.Context, r *http.Reque
 	return a.tokenAuthenticator.Authenticate(ctx, r)
 }
 
-// event is an event of a stream.
-type event struct{ kind, id, data string }
+// sentEvent is an event of a stream.
+type sentEvent struct{ kind, id, data string }
 
 type eventStreamReader struct {
 	tb     testing.TB
@@ -349,7 +348,7 @@ func (b *serverBundle) stream(token, query string, headers ...string) *eventStre
 }
 
 // next returns the next event.
-func (s *eventStreamReader) next() (e event) {
+func (s *eventStreamReader) next() (e sentEvent) {
 	s.tb.Helper()
 	for s.lines.Scan() {
 		switch name, value, _ := strings.Cut(s.lines.Text(), ": "); name {

@@ -55,7 +55,7 @@ func TestCutLog_ConsumersOfTheFeedBeginAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.feed_cuts"), "the last cut reaches farthest")
 	left := b.Count(t, "SELECT count(*) FROM rolecall.changes")
-	require.Equal(t, b.Count(t, "SELECT count(*) FROM rolecall.audit_log WHERE rolecall.in_feed(action)"), left)
+	require.Equal(t, b.Count(t, "SELECT count(*) FROM rolecall.audit_log WHERE rolecall.in_feed(action, target)"), left)
 	require.Less(t, left, len(done.Entries))
 	rest, err := readFeed(t, b.Pool, store.FeedQuery{After: anew.Next, Limit: 1000})
 	require.NoError(t, err)

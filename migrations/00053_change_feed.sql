@@ -10,10 +10,11 @@
 -- +goose Up
 SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
 
--- What the feed tells: not what operators of Rolecall did, and not what late deliveries say of the past.
+-- What the feed tells: not what operators of Rolecall did, and not what late deliveries say of the past. A removal without a target is
+-- of a membership of which nothing but its id was ever known, not even its workspace.
 -- +goose StatementBegin
-CREATE FUNCTION rolecall.in_feed(action text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN action NOT LIKE 'operator.%' AND action NOT IN ('workspace.restated', 'member.restated', 'user.restated', 'role.restated');
+CREATE FUNCTION rolecall.in_feed(action text, target text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN target <> '' AND action NOT LIKE 'operator.%' AND action NOT IN ('workspace.restated', 'member.restated', 'user.restated', 'role.restated');
 -- +goose StatementEnd
 
 -- What statements added to the audit log, until it is published.
@@ -64,7 +65,7 @@ CREATE TABLE rolecall.feed_cuts (
 CREATE FUNCTION rolecall.note_unpublished() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO rolecall.unpublished (entry_ids)
-    SELECT array_agg(id ORDER BY organization_id, seq) FROM added WHERE rolecall.in_feed(action) HAVING count(*) > 0;
+    SELECT array_agg(id ORDER BY organization_id, seq) FROM added WHERE rolecall.in_feed(action, target) HAVING count(*) > 0;
     RETURN NULL;
 END
 $$;
@@ -86,7 +87,7 @@ BEGIN
         DELETE FROM rolecall.changes WHERE entry_id IN (SELECT id FROM cut) RETURNING number
     )
     SELECT count(*), max(number) INTO gone, reached FROM taken;
-    SELECT count(*) > gone INTO unnumbered FROM cut WHERE rolecall.in_feed(action);
+    SELECT count(*) > gone INTO unnumbered FROM cut WHERE rolecall.in_feed(action, target);
     IF unnumbered THEN
         reached := 9223372036854775807;
     END IF;

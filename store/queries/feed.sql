@@ -28,16 +28,16 @@ WITH taken AS (
     LEFT JOIN rolecall.revisions shared ON shared.organization_id = ''
     ON CONFLICT (entry_id) DO NOTHING
     RETURNING number
-), sums AS (
-    SELECT (SELECT count(*) FROM taken) AS statements, (SELECT count(*) FROM entries) AS places,
-        (SELECT count(*) FROM published) AS changes, (SELECT min(recorded_at) FROM taken) AS oldest
+), moved AS (
+    UPDATE rolecall.feed
+    SET number = number + (SELECT count(*) FROM entries),
+        published_at = CASE WHEN EXISTS (SELECT FROM entries) THEN now() ELSE published_at END,
+        complete_until = CASE WHEN (SELECT count(*) FROM taken) < @statements THEN greatest(complete_until, now()) ELSE complete_until END
+    RETURNING number
 )
-UPDATE rolecall.feed f
-SET number = f.number + s.places, published_at = CASE WHEN s.places > 0 THEN now() ELSE f.published_at END,
-    complete_until = CASE WHEN s.statements < @statements THEN greatest(f.complete_until, now()) ELSE f.complete_until END
-FROM sums s
-RETURNING f.number, s.changes::bigint AS changes, (s.statements >= @statements)::boolean AS more,
-    extract(epoch FROM clock_timestamp() - coalesce(s.oldest, clock_timestamp()))::float8 AS waited;
+SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, ((SELECT count(*) FROM taken) >= @statements)::boolean AS more,
+    extract(epoch FROM clock_timestamp() - coalesce((SELECT min(t.recorded_at) FROM taken t), clock_timestamp()))::float8 AS waited
+FROM moved m;
 
 -- name: PublishOldEntries :one
 -- Numbers the next entries of a chain that are older than the feed.
@@ -46,13 +46,13 @@ WITH entries AS (
     FROM (
         SELECT l.id, l.seq FROM rolecall.audit_log l
         WHERE l.organization_id = @organization_id::text AND l.seq > @after_seq::bigint AND l.id <= @through::bigint
-            AND rolecall.in_feed(l.action)
+            AND rolecall.in_feed(l.action, l.target)
         ORDER BY l.seq
         LIMIT @page_size::integer
     ) page
 ), published AS (
     INSERT INTO rolecall.changes (number, entry_id, organization_id, revision, published_at, complete_before)
-    SELECT @after_number::bigint + e.place, e.id, @organization_id,
+    SELECT e.place + @after_number::bigint, e.id, @organization_id,
         CASE WHEN @organization_id = '' THEN 0 ELSE coalesce((SELECT sum(r.revision) FROM rolecall.revisions r
             WHERE r.organization_id IN (@organization_id, '')), 0)::bigint END, now(), 'epoch'
     FROM entries e
