@@ -362,7 +362,7 @@ WITH entries AS (
     FROM (
         SELECT l.id, l.seq FROM rolecall.audit_log l
         WHERE l.organization_id = $2::text AND l.seq > $1::bigint AND l.id <= $3::bigint
-            AND rolecall.in_feed(l.action)
+            AND rolecall.in_feed(l.action, l.target)
         ORDER BY l.seq
         LIMIT $4::integer
     ) page
