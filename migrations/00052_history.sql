@@ -40,9 +40,9 @@ BEGIN
     IF noted.in_place IS NOT TRUE THEN
         RETURN NULL;
     END IF;
-    BEGIN -- providers don't let all roles ask
+    BEGIN -- providers don't let all roles ask, and Aurora has no WAL (object_not_in_prerequisite_state)
         present := pg_walfile_name(pg_current_wal_flush_lsn());
-    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN
+    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported OR object_not_in_prerequisite_state THEN
         present := NULL;
     END;
     IF noted.timeline <> 0 AND ('x' || left(present, 8))::bit(32)::bigint <> noted.timeline THEN
@@ -50,7 +50,7 @@ BEGIN
     END IF;
     BEGIN
         SELECT c.system_identifier::text INTO present FROM pg_control_system() c;
-    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN
+    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported OR object_not_in_prerequisite_state THEN
         present := NULL;
     END;
     IF noted.system_identifier <> '' AND present <> noted.system_identifier THEN
