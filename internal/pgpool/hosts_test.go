@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
@@ -41,8 +40,7 @@ func TestHosts_TheOneThatLedIsAskedFirst(t *testing.T) {
 		conn, err := busy.Acquire(t.Context())
 		require.NoError(t, err)
 		asleep.Go(func() {
-			_, err := conn.Exec(t.Context(), "SELECT pg_sleep(60)")
-			assert.Error(t, err)
+			_, _ = conn.Exec(t.Context(), "SELECT pg_sleep(60)") // it is cut
 			conn.Release()
 		})
 	}

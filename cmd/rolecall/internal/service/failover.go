@@ -57,8 +57,8 @@ func tell(c pgpool.Change) string {
 }
 
 // watchDatabase compares the database's identity with the stored one, and keeps checking where its
-// URL leads, and whether it still has what was acknowledged. So it also notices a failover that cuts
-// no session, and says when the database goes and when it is back.
+// URL leads, and whether it still has what was acknowledged. So it also notices a failover that
+// cuts no session, and says when the database goes and when it is back.
 func (s *Service) watchDatabase(ctx context.Context) {
 	if s.lineage.Known().Timeline == 0 {
 		s.logger.WarnContext(ctx, "this role can't read the timeline of Postgres: a failover is only noticed if it loses what this process acknowledged")
@@ -147,35 +147,36 @@ func (s *Service) noteDatabase(ctx context.Context, seen *change) error {
 			return err
 		}
 		known, err := store.KnownIdentity(ctx, tx)
-		first := errors.Is(err, store.ErrNotFound)
-		if err != nil && !first {
+		if errors.Is(err, store.ErrNotFound) { // the first process
+			now, err = s.saveIdentity(ctx, tx, "")
 			return err
 		}
-		what, err := s.changeSince(ctx, tx, known, seen)
 		if err != nil {
 			return err
 		}
-		if first {
-			what = ""
+		what, err := s.changeSince(ctx, tx, known, seen)
+		if now = known; err != nil || what == "" {
+			return err
 		}
-		if what != "" {
-			if err := jobs.SweepAfterFailover(ctx, tx); err != nil {
-				return err
-			}
+		if err := jobs.SweepAfterFailover(ctx, tx); err != nil {
+			return err
 		}
-		if now = known; first || what != "" {
-			server := s.lineage.Known()
-			if err := store.SaveIdentity(ctx, tx, store.Identity{System: server.System, Timeline: server.Timeline, Change: what}); err != nil {
-				return err
-			}
-			now, err = store.KnownIdentity(ctx, tx)
-		}
+		now, err = s.saveIdentity(ctx, tx, what)
 		return err
 	})
 	if err == nil {
 		s.history = now.History
 	}
 	return err
+}
+
+// saveIdentity notes the present server, and returns what is noted then.
+func (s *Service) saveIdentity(ctx context.Context, tx pgx.Tx, what string) (store.Identity, error) {
+	now := s.lineage.Known()
+	if err := store.SaveIdentity(ctx, tx, store.Identity{System: now.System, Timeline: now.Timeline, Change: what}); err != nil {
+		return store.Identity{}, err
+	}
+	return store.KnownIdentity(ctx, tx)
 }
 
 // changeSince returns what has changed since the database's identity was noted; "" if nothing has,

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,8 +26,8 @@ func (s *Service) lookForAcknowledged(ctx context.Context, since time.Time) bool
 	return err == nil && !lacks
 }
 
-// noteLost finds what this process acknowledged and the database lacks, notes it there, and says so.
-// It reports success.
+// noteLost finds what this process acknowledged and the database lacks, notes it there, and says
+// so. It reports success.
 func (s *Service) noteLost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
@@ -47,24 +48,27 @@ func (s *Service) noteLost(ctx context.Context) bool {
 		}
 		return false
 	}
-	for _, lost := range all {
-		s.tellLost(ctx, lost)
-	}
+	s.tellLost(ctx, all)
 	s.health.Forget()
 	return true
 }
 
-// tellLost counts and logs what was lost, unless an earlier change lost it.
-func (s *Service) tellLost(ctx context.Context, lost jobs.Lost) {
-	fresh := s.acknowledged.MarkLost(lost)
-	if fresh == 0 {
-		return
+// tellLost counts what was lost, and logs it in one line, unless an earlier change lost it.
+func (s *Service) tellLost(ctx context.Context, all []jobs.Lost) {
+	fresh := 0
+	var attrs []any
+	for _, lost := range all {
+		n := s.acknowledged.MarkLost(lost)
+		s.metrics.lost.WithLabelValues(string(lost.Kind)).Add(float64(n))
+		fresh += n
+		var ids []string
+		for _, m := range lost.Missing[max(0, len(lost.Missing)-namedLost):] {
+			ids = append(ids, m.ID)
+		}
+		attrs = append(attrs, slog.Group(string(lost.Kind), "count", len(lost.Missing), "at_least", lost.More,
+			"first_at", lost.Missing[0].At, "last_at", lost.Missing[len(lost.Missing)-1].At, "newest_ids", ids))
 	}
-	s.metrics.lost.WithLabelValues(string(lost.Kind)).Add(float64(fresh))
-	var ids []string
-	for _, m := range lost.Missing[max(0, len(lost.Missing)-namedLost):] {
-		ids = append(ids, m.ID)
+	if fresh > 0 {
+		s.logger.ErrorContext(ctx, "the database lacks what this process acknowledged", attrs...)
 	}
-	s.logger.ErrorContext(ctx, "the database lacks what this process acknowledged", "kind", string(lost.Kind), "count", len(lost.Missing),
-		"at_least", lost.More, "first_at", lost.Missing[0].At, "last_at", lost.Missing[len(lost.Missing)-1].At, "newest_ids", ids)
 }
