@@ -151,6 +151,39 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.cut_feed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    gone bigint;
+    reached bigint;
+    unnumbered boolean;
+BEGIN
+    PERFORM FROM rolecall.feed FOR UPDATE; -- no entry gets its number meanwhile
+    WITH taken AS (
+        DELETE FROM rolecall.changes WHERE entry_id IN (SELECT id FROM cut) RETURNING number
+    )
+    SELECT count(*), max(number) INTO gone, reached FROM taken;
+    SELECT count(*) > gone INTO unnumbered FROM cut WHERE rolecall.in_feed(action, target);
+    IF unnumbered THEN
+        reached := 9223372036854775807;
+    END IF;
+    IF reached IS NOT NULL THEN
+        DELETE FROM rolecall.feed_cuts WHERE through <= reached;
+        UPDATE rolecall.feed SET cuts = cuts + 1;
+        INSERT INTO rolecall.feed_cuts (cut, through) SELECT cuts, reached FROM rolecall.feed;
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.in_feed(action text, target text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((target <> ''::text) AND (action !~~ 'operator.%'::text) AND (action <> ALL (ARRAY['workspace.restated'::text, 'member.restated'::text, 'user.restated'::text, 'role.restated'::text])));
+
 CREATE OR REPLACE FUNCTION rolecall.keep_audit_entry()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -226,6 +259,17 @@ BEGIN
         PERFORM FROM rolecall.memberships m WHERE m.id = ANY (others) ORDER BY m.id FOR NO KEY UPDATE;
     END IF;
     PERFORM rolecall.settle_pairs(organizations, users, changes);
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.note_unpublished()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    INSERT INTO rolecall.unpublished (entry_ids)
+    SELECT array_agg(id ORDER BY organization_id, seq) FROM added WHERE rolecall.in_feed(action, target) HAVING count(*) > 0;
     RETURN NULL;
 END
 $function$;
@@ -455,6 +499,17 @@ CREATE TABLE rolecall.audit_log (
     CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE rolecall.changes (
+    number bigint NOT NULL,
+    entry_id bigint NOT NULL,
+    organization_id text NOT NULL,
+    revision bigint NOT NULL,
+    published_at timestamp with time zone NOT NULL,
+    complete_before timestamp with time zone NOT NULL,
+    CONSTRAINT changes_entry_id_key UNIQUE (entry_id),
+    CONSTRAINT changes_pkey PRIMARY KEY (number)
+);
+
 CREATE TABLE rolecall.commands (
     id text NOT NULL,
     actor text NOT NULL,
@@ -548,6 +603,32 @@ CREATE TABLE rolecall.erasures (
     erased_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     checked_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     CONSTRAINT erasures_pkey PRIMARY KEY (user_id)
+);
+
+CREATE TABLE rolecall.feed (
+    one boolean DEFAULT true NOT NULL,
+    number bigint DEFAULT 0 NOT NULL,
+    published_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    complete_until timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    history uuid,
+    cuts bigint DEFAULT 0 NOT NULL,
+    old_through bigint,
+    old_chain text,
+    old_seq bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT feed_one_check CHECK (one),
+    CONSTRAINT feed_pkey PRIMARY KEY (one)
+);
+
+CREATE TABLE rolecall.feed_cuts (
+    cut bigint NOT NULL,
+    through bigint NOT NULL,
+    CONSTRAINT feed_cuts_pkey PRIMARY KEY (cut)
+);
+
+CREATE TABLE rolecall.feed_histories (
+    history uuid NOT NULL,
+    through bigint NOT NULL,
+    CONSTRAINT feed_histories_pkey PRIMARY KEY (history)
 );
 
 CREATE TABLE rolecall.goose_db_version (
@@ -834,6 +915,13 @@ CREATE TABLE rolecall.sweeps (
     CONSTRAINT sweeps_state_check CHECK ((state = ANY (ARRAY['running'::text, 'clean'::text, 'aborted'::text, 'abandoned'::text])))
 );
 
+CREATE TABLE rolecall.unpublished (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    entry_ids bigint[] NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT unpublished_pkey PRIMARY KEY (id)
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
+
 CREATE TABLE rolecall.users (
     id text NOT NULL,
     identifier text,
@@ -865,6 +953,8 @@ CREATE UNIQUE INDEX audit_log_chain ON rolecall.audit_log USING btree (organizat
 CREATE INDEX audit_log_of_actor ON rolecall.audit_log USING btree (organization_id, actor, at, seq) WHERE (actor IS NOT NULL);
 
 CREATE INDEX audit_log_target ON rolecall.audit_log USING btree (organization_id, target, at, seq);
+
+CREATE INDEX changes_of_organization ON rolecall.changes USING btree (organization_id, number);
 
 CREATE INDEX commands_by_time ON rolecall.commands USING btree (begun_at);
 
@@ -1131,6 +1221,10 @@ CREATE TRIGGER audit_cuts_vouched BEFORE INSERT OR DELETE OR UPDATE ON rolecall.
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rolecall.audit_log FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();
 
 CREATE TRIGGER audit_log_chain BEFORE INSERT ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.chain_audit_entry();
+
+CREATE TRIGGER audit_log_cut AFTER DELETE ON rolecall.audit_log REFERENCING OLD TABLE AS cut FOR EACH STATEMENT EXECUTE FUNCTION rolecall.cut_feed();
+
+CREATE TRIGGER audit_log_unpublished AFTER INSERT ON rolecall.audit_log REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rolecall.note_unpublished();
 
 CREATE TRIGGER audit_log_vouched BEFORE DELETE OR UPDATE ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.keep_audit_entry();
 
