@@ -198,8 +198,8 @@ const (
 )
 
 // Drain turns /readyz red and keeps answering for a while, so that balancers notice and send no
-// more requests. Answers tell callers to close their connections, and those who wait for changes are
-// answered. Drain ends early if a listener dies.
+// more requests. Answers tell callers to close their connections, and those who wait for changes
+// are answered. Drain ends early if a listener dies.
 func (s *Service) Drain() error {
 	s.part()
 	timer := time.NewTimer(s.cfg.StopDelay)
