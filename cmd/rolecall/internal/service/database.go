@@ -31,7 +31,6 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if err := migrations.Check(ctx, s.admins); err != nil {
 		return err
 	}
-	s.watchDatabase(ctx)
 	return s.openReplicas(ctx, o, which)
 }
 

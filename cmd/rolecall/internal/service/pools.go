@@ -33,6 +33,9 @@ const (
 	// adminFresh is how long a session of the admin pool lives: less than watchEvery, so that each
 	// check has a new one.
 	adminFresh = watchEvery / 2
+	// adminWithin bounds opening such a session, over all hosts: the next check must not wait for a
+	// server that hangs.
+	adminWithin = 1500 * time.Millisecond
 )
 
 // pools are all connections of a process to Postgres.
@@ -41,6 +44,7 @@ type pools struct {
 	work, queue, admins                   *pgxpool.Pool
 	pages                                 *pgxpool.Pool // of the console
 	replicas                              *replica.Set  // nil without any
+	replicaSources                        replica.Config
 	lineage                               *pgpool.Lineage
 	stats                                 poolStats // of all these
 }
@@ -94,7 +98,7 @@ func (o opener) config(name string) pgpool.Config {
 	case o.cfg.Pooled() && perTransaction(name):
 		c.URL, c.Setting, c.Follows = o.cfg.DatabaseURL, "DATABASE_URL", true
 	case name == "admin":
-		c.Fresh = adminFresh
+		c.Fresh, c.Within = adminFresh, adminWithin
 	case name == "positions":
 		c.Within = replicaConnect
 	case name == "queue":

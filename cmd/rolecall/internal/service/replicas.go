@@ -20,7 +20,7 @@ const (
 	replicaStatement = 2 * time.Second
 )
 
-// openReplicas begins to read from replicas, if there are any. A replica may be down. One that can
+// openReplicas opens the pools of replicas, if there are any. A replica may be down. One that can
 // never answer, because it is of another database or no replica, is refused.
 func (s *Service) openReplicas(ctx context.Context, o opener, which config.Parts) error {
 	if !s.cfg.UsesReplicas(which) {
@@ -46,12 +46,19 @@ func (s *Service) openReplicas(ctx context.Context, o opener, which config.Parts
 			s.logger.WarnContext(ctx, "the replica can't be reached: the primary answers until it can", "replica", source.Name, "error", pgpool.Explain(away))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	s.replicaSources = c
+	return errors.Join(errs...)
+}
+
+// startReplicas begins to read from replicas, if there are any. The database is noted by then.
+func (s *Service) startReplicas(ctx context.Context) (err error) {
+	if s.replicaSources.Primary == nil {
+		return nil
+	}
+	if s.replicas, err = replica.Start(ctx, s.replicaSources); err != nil {
 		return err
 	}
-	if s.replicas, err = replica.Start(ctx, c); err != nil {
-		return err
-	}
+	s.metrics.registry.MustRegister(newReplicaCollector(s.replicas))
 	s.cleanup.Add("replicas", func(context.Context) error { s.replicas.Stop(); return nil })
 	return nil
 }
