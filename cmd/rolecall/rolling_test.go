@@ -45,8 +45,14 @@ type rolling struct {
 	work             sync.WaitGroup
 	answered         atomic.Int64
 	mu               sync.Mutex
-	failures         []string
+	failures         []failure
 	reads, delivered atomic.Int64
+}
+
+// failure is a request that failed.
+type failure struct {
+	at  time.Time
+	err error
 }
 
 // running is an instance that its supervisor started.
@@ -219,7 +225,7 @@ func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context
 			}
 			if err := do(context.WithoutCancel(ctx), w); err != nil {
 				r.mu.Lock()
-				r.failures = append(r.failures, time.Now().Format(time.StampMilli)+" "+err.Error())
+				r.failures = append(r.failures, failure{time.Now(), err})
 				r.mu.Unlock()
 			}
 			r.answered.Add(1)

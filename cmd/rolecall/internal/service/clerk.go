@@ -27,7 +27,7 @@ func (s *Service) startClerk(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	if s.clerk, err = s.cfg.OpenClerk(s.logger, s.metrics.called, s.tracing.Provider()); err != nil {
+	if s.clerk, err = s.cfg.OpenClerk(database.LeaseCalls(s.work), s.logger, s.metrics.called, s.tracing.Provider()); err != nil {
 		return err
 	}
 	s.metrics.registry.MustRegister(newClerkCollector(s.clerk.Usage))
