@@ -15,13 +15,18 @@ CREATE TABLE rolecall.clerk_calls (
 
 -- One row: its lock makes the leases one after the other.
 CREATE TABLE rolecall.clerk_pace (
-    one            boolean       PRIMARY KEY DEFAULT true CHECK (one),
-    background_due timestamptz   NOT NULL DEFAULT 'epoch', -- when the background calls that were leased would be through at their rate
-    strangers_due  timestamptz   NOT NULL DEFAULT 'epoch', -- the same for look-ups of strangers
-    charged_due    timestamptz   NOT NULL DEFAULT 'epoch', -- the same for interactive calls that background calls pay for
-    paused_until   timestamptz[] NOT NULL DEFAULT '{}'         -- by purpose, as package clerkapi orders them
+    one            boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    background_due timestamptz NOT NULL DEFAULT 'epoch',     -- when the background calls that were leased would be through at their rate
+    strangers_due  timestamptz NOT NULL DEFAULT 'epoch',     -- the same for look-ups of strangers
+    charged_due    timestamptz NOT NULL DEFAULT 'epoch'      -- the same for interactive calls that background calls pay for
 );
 INSERT INTO rolecall.clerk_pace DEFAULT VALUES;
 
+-- How long Clerk asked calls to pause.
+CREATE TABLE rolecall.clerk_pauses (
+    purpose integer     PRIMARY KEY, -- as package clerkapi numbers them; 0 for background calls
+    until   timestamptz NOT NULL
+);
+
 -- +goose Down
-DROP TABLE rolecall.clerk_pace, rolecall.clerk_calls;
+DROP TABLE rolecall.clerk_pauses, rolecall.clerk_pace, rolecall.clerk_calls;

@@ -25,8 +25,9 @@ func LeaseCalls(ctx context.Context, db DBTX, d clerksync.CallDemand) (lease cle
 	query(&p, dbsqlc.LeaseClerkCalls, func(r dbsqlc.LeaseClerkCallsRow) error {
 		noted = r.Noted
 		lease = clerksync.CallLease{Granted: r.Granted, Used: r.Used, Wait: seconds(r.WaitSeconds)}
-		for _, s := range r.PausedSeconds {
-			lease.Paused = append(lease.Paused, seconds(s))
+		for i, purpose := range r.PausedPurposes {
+			lease.Paused = append(lease.Paused, make([]time.Duration, max(0, int(purpose)+1-len(lease.Paused)))...)
+			lease.Paused[purpose] = seconds(r.PausedSeconds[i])
 		}
 		return nil
 	}, params...)
@@ -57,14 +58,16 @@ func leaseParams(d clerksync.CallDemand) []any {
 	for i, s := range d.Sent {
 		ages[i], sent[i] = s.Age, s.Calls
 	}
-	p := dbsqlc.LeaseClerkCallsParams{
-		Counted: d.Window, Paused: d.Paused, Ages: ages, Sent: sent, Lasts: d.Lasts, Held: d.Held, Client: d.Client, Purpose: int32(d.Purpose), //nolint:gosec // below ten
-		BackgroundBurst: d.Background.Burst, BackgroundRate: d.Background.PerSecond,
-		StrangersBurst: d.Strangers.Burst, StrangersRate: d.Strangers.PerSecond, Want: d.Want,
-		ChargedBurst: d.Charged.Burst, ChargedRate: d.Charged.PerSecond, Most: d.Most, Least: d.Least, Turn: d.Turn,
+	purposes, pauses := []int32{}, []float64{}
+	for purpose, s := range d.Paused {
+		if s > 0 {
+			purposes, pauses = append(purposes, int32(purpose)), append(pauses, s) //nolint:gosec // below ten
+		}
 	}
 	return []any{
-		p.Counted, p.Paused, p.Ages, p.Sent, p.Lasts, p.Held, p.Client, p.Purpose, p.BackgroundBurst, p.BackgroundRate,
-		p.StrangersBurst, p.StrangersRate, p.Want, p.ChargedBurst, p.ChargedRate, p.Most, p.Least, p.Turn,
+		d.Client, d.Turn, d.Window, d.Lasts, d.Held,
+		int32(d.Purpose), d.Least, d.Want, d.Most, //nolint:gosec // below ten
+		d.Background.PerSecond, d.Background.Burst, d.Strangers.PerSecond, d.Strangers.Burst, d.Charged.PerSecond, d.Charged.Burst,
+		purposes, pauses, ages, sent,
 	}
 }

@@ -262,7 +262,7 @@ func (f *fleet) acknowledge(ctx context.Context, t *testing.T, w *servicetest.Wi
 func (f *fleet) note(err error) {
 	f.rolling.mu.Lock()
 	defer f.rolling.mu.Unlock()
-	f.failures = append(f.failures, failure{time.Now(), err})
+	f.failures = append(f.failures, failedRequest{time.Now(), err})
 }
 
 // change lets people join and leave, and waits for each change to take effect. From then on, every

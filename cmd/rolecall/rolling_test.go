@@ -45,12 +45,12 @@ type rolling struct {
 	work             sync.WaitGroup
 	answered         atomic.Int64
 	mu               sync.Mutex
-	failures         []failure
+	failures         []failedRequest
 	reads, delivered atomic.Int64
 }
 
-// failure is a request that failed.
-type failure struct {
+// failedRequest is a request that failed.
+type failedRequest struct {
 	at  time.Time
 	err error
 }
@@ -225,7 +225,7 @@ func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context
 			}
 			if err := do(context.WithoutCancel(ctx), w); err != nil {
 				r.mu.Lock()
-				r.failures = append(r.failures, failure{time.Now(), err})
+				r.failures = append(r.failures, failedRequest{time.Now(), err})
 				r.mu.Unlock()
 			}
 			r.answered.Add(1)

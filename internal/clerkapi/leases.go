@@ -22,7 +22,7 @@ const (
 	leaseTimeout = time.Second
 	// tellAfter is how long after its last lease a client tells what became of it. Then calls that
 	// were sent count from when they were sent, and those that weren't are free.
-	tellAfter = 500 * time.Millisecond
+	tellAfter = time.Second
 	// aloneShare is the part of Clerk's limit that a client may use, one call at least, while it
 	// can't learn what the others use.
 	aloneShare = 0.01
