@@ -61,7 +61,7 @@ func leaseParams(d clerksync.CallDemand) []any {
 	purposes, pauses := []int32{}, []float64{}
 	for purpose, s := range d.Paused {
 		if s > 0 {
-			purposes, pauses = append(purposes, int32(purpose)), append(pauses, s) //nolint:gosec // below ten
+			purposes, pauses = append(purposes, int32(purpose)), append(pauses, s)
 		}
 	}
 	return []any{

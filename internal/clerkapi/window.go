@@ -44,7 +44,7 @@ func (w *window) ages(now time.Time) (ages []clerksync.SentCalls) {
 	w.used(now) // forgets older ones
 	for _, at := range w.sent {
 		age := max(0, now.Sub(at)).Truncate(agesApart).Seconds()
-		if n := len(ages); n > 0 && ages[n-1].Age == age { //nolint:gocritic // both come from a whole number of tenths
+		if n := len(ages); n > 0 && ages[n-1].Age == age {
 			ages[n-1].Calls++
 		} else {
 			ages = append(ages, clerksync.SentCalls{Age: age, Calls: 1})
