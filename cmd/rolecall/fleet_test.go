@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -317,7 +318,7 @@ func (f *fleet) takesEffect(ctx context.Context, t *testing.T, w *servicetest.Wi
 			}
 			seen++
 		case err != nil || answer.Status >= http.StatusInternalServerError:
-			f.note(fmt.Errorf("authorize: %v, status %d: %s", err, answer.Status, answer.Text))
+			f.note(errors.Join(err, fmt.Errorf("authorize: status %d: %s", answer.Status, answer.Text)))
 		case seen > 0:
 			t.Errorf("a process goes back to status %d, after %d was answered: %s", answer.Status, want, answer.Text)
 			return false

@@ -57,9 +57,9 @@ type Config struct {
 	Observe func(Call)
 }
 
-// Lease tells what a client sent, and asks for more calls. An error means that nothing is known: the
-// client then sends few calls of its own. Whoever grants calls counts them from then on, until one
-// window after they were sent, or could have been sent last.
+// Lease tells what a client sent, and asks for more calls. An error means that nothing is known:
+// the client then sends few calls of its own. Whoever grants calls counts them from then on, until
+// one window after they were sent, or could have been sent last.
 type Lease func(context.Context, clerksync.CallDemand) (clerksync.CallLease, error)
 
 // Call describes a call that is over, for metrics.

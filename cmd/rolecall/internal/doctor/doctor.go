@@ -1,8 +1,8 @@
 // Package doctor looks at everything that `rolecall serve` would meet: settings, Postgres, Clerk,
 // addresses, the mirror.
 //
-// It guarantees that it changes nothing but the count of calls to Clerk, waits for no answer longer than a few seconds, and says
-// for each fault what to do.
+// It guarantees that it changes nothing but the count of calls to Clerk, waits for no answer longer
+// than a few seconds, and says for each fault what to do.
 package doctor
 
 import (
