@@ -32,7 +32,8 @@ type Departure struct {
 
 // Apply takes the next batch, and returns who has ceased to be a member by it: removed or gone, by
 // the deletion of a workspace, or by a ban, a deletion or a deprovisioning of the user. When the
-// feed was read anew, those are returned who were members before it, and aren't any more.
+// feed was read from its beginning, and has been caught up with, all are returned who ever were
+// members and aren't any more: one of them may have been let in while it was read.
 func (m *Members) Apply(b Batch) []Departure {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -56,7 +57,7 @@ func (m *Members) Apply(b Batch) []Departure {
 	}
 	before := m.known
 	m.known, m.rebuilt = *m.rebuilt, nil
-	return before.without(&m.known)
+	return m.known.gone(&before)
 }
 
 // Role returns a member's role, by the key that it had when the member got it, and whether the user
@@ -268,15 +269,27 @@ func said(says *bool, otherwise bool) bool {
 	return otherwise
 }
 
-// without returns the members by this book who aren't any by another one.
-func (b *book) without(other *book) (gone []Departure) {
+// gone returns those whom this book or one before it knows, and who aren't members by this one.
+func (b *book) gone(before *book) (gone []Departure) {
 	for workspaceID, w := range b.workspaces {
 		for userID := range w.members {
-			_, was := b.role(workspaceID, userID)
-			if _, is := other.role(workspaceID, userID); was && !is {
+			if _, member := b.role(workspaceID, userID); !member {
+				gone = append(gone, Departure{workspaceID, userID})
+			}
+		}
+	}
+	for workspaceID, w := range before.workspaces {
+		for userID := range w.members {
+			if !b.knows(workspaceID, userID) {
 				gone = append(gone, Departure{workspaceID, userID})
 			}
 		}
 	}
 	return gone
+}
+
+// knows reports whether a user ever was a member of a workspace.
+func (b *book) knows(workspaceID, userID string) bool {
+	w := b.workspaces[workspaceID]
+	return w != nil && len(w.members[userID]) > 0
 }

@@ -26,7 +26,8 @@ export class Members {
   /**
    * Takes the next batch, and returns who has ceased to be a member by it: removed or gone, by the
    * deletion of a workspace, or by a ban, a deletion or a deprovisioning of the user. When the feed
-   * was read anew, those are returned who were members before it, and aren't any more.
+   * was read from its beginning, and has been caught up with, all are returned who ever were members
+   * and aren't any more: one of them may have been let in while it was read.
    */
   apply(batch: Pick<Batch, "changes" | "anew" | "more" | "completeUntil">): Departure[] {
     if (batch.anew) {
@@ -43,7 +44,7 @@ export class Members {
     }
     const before = this.#known;
     [this.#known, this.#rebuilt] = [this.#rebuilt, undefined];
-    return before.without(this.#known);
+    return this.#known.gone(before);
   }
 
   /**
@@ -118,17 +119,16 @@ class Book {
     return before.filter((pair) => !isMember(pair));
   }
 
-  /** Returns the members by this book who aren't any by another one. */
-  without(other: Book): Departure[] {
-    const gone: Departure[] = [];
-    for (const workspaceId of this.#workspaces.keys()) {
-      for (const userId of this.membersOf(workspaceId).keys()) {
-        if (other.role(workspaceId, userId) === undefined) {
-          gone.push({ workspaceId, userId });
-        }
-      }
-    }
-    return gone;
+  /** Returns those whom this book or one before it knows, and who aren't members by this one. */
+  gone(before: Book): Departure[] {
+    const departed = this.#pairs().filter(({ workspaceId, userId }) => this.role(workspaceId, userId) === undefined);
+    const forgotten = before.#pairs().filter(({ workspaceId, userId }) => !this.#workspaces.get(workspaceId)?.members.get(userId)?.length);
+    return [...departed, ...forgotten];
+  }
+
+  /** Returns everybody who ever was a member. */
+  #pairs(): Departure[] {
+    return [...this.#workspaces].flatMap(([workspaceId, { members }]) => [...members.keys()].map((userId) => ({ workspaceId, userId })));
   }
 
   /** Returns the members whom a change may make none. */
