@@ -178,11 +178,11 @@ func (b *book) concerned(c FeedChange) (pairs []Departure) {
 	case "member":
 		return []Departure{{c.WorkspaceID, c.UserID}}
 	case "workspace":
-		for userID := range maps.Keys(b.workspace(c.WorkspaceID).members) {
+		for userID := range b.workspace(c.WorkspaceID).members {
 			pairs = append(pairs, Departure{c.WorkspaceID, userID})
 		}
 	case "user":
-		for workspaceID := range maps.Keys(b.user(c.UserID).workspaces) {
+		for workspaceID := range b.user(c.UserID).workspaces {
 			pairs = append(pairs, Departure{workspaceID, c.UserID})
 		}
 	}
