@@ -101,7 +101,8 @@ func (f feedFault) meet(t *testing.T, befalls int) {
 	if f.Ends != "" {
 		want = want[:2*befalls]
 	}
-	require.Equal(t, want, got)
+	require.ElementsMatch(t, want, got)
+	require.True(t, slices.IsSorted(got))
 	require.Zero(t, followed.Load(), "a redirect is followed")
 	require.Subset(t, []string{"c0", "c2", "c3"}, asked)
 	require.True(t, slices.IsSorted(asked), "%v", asked)
@@ -116,6 +117,10 @@ func (f feedFault) meet(t *testing.T, befalls int) {
 		require.Equal(t, f.Ends == "expired", errors.Is(err, client.ErrCursorExpired))
 	} else {
 		require.NoError(t, err)
+	}
+	if len(f.Answers) > 0 && f.Answers[0].Close && befalls > 0 { // net/http itself may have asked again, on another connection
+		require.LessOrEqual(t, len(failures), expected)
+		return
 	}
 	require.Len(t, failures, expected, "%v", failures)
 }
@@ -251,11 +256,19 @@ func TestFollow_HandsOverWhatTheFeedSays(t *testing.T) {
 	var queries []string
 	url, _ := fake(t, func(w http.ResponseWriter, r *http.Request) {
 		queries = append(queries, r.Method+" "+r.URL.String()+" "+r.Header.Get("Authorization"))
+		if len(queries) == 2 {
+			_, _ = io.WriteString(w, `{"data":[],"next_cursor":"c2","complete_until":"2026-01-02T03:06:00Z"}`)
+			return
+		}
 		_, _ = io.WriteString(w, `{"data":[{"cursor":"c1","at":"2026-01-02T03:04:05.678Z","workspace_id":null,"kind":"user.restored","target":"user_1","user_id":"user_1","membership_id":null,
 			"role":null,"revision":null,"cause":"msg_1","deleted":false,"banned":true}],"next_cursor":"c2","complete_until":"2026-01-02T03:05:00Z"}`)
 	})
 	for batch, err := range newClient(t, url, nil).Follow(t.Context(), client.FollowOptions{After: "a b&c", WorkspaceID: "org_1", Wait: 7 * time.Second}) {
 		require.NoError(t, err)
+		if len(queries) == 2 {
+			require.Empty(t, batch.Changes)
+			break
+		}
 		require.Equal(t, client.Batch{
 			Changes: []client.FeedChange{{
 				Cursor: "c1", At: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC), Kind: "user.restored", Target: "user_1", UserID: "user_1", Cause: "msg_1",
@@ -263,9 +276,6 @@ func TestFollow_HandsOverWhatTheFeedSays(t *testing.T) {
 			}},
 			Cursor: "c2", CompleteUntil: time.Date(2026, 1, 2, 3, 5, 0, 0, time.UTC),
 		}, batch)
-		if len(queries) == 2 {
-			break
-		}
 	}
 	require.Equal(t, []string{
 		"GET /v1/changes?after=a+b%26c&limit=200&wait=0&workspace_id=org_1 Bearer rcs_reports",

@@ -171,6 +171,10 @@ test("follow hands over what the feed says", async (t) => {
   const queries: unknown[] = [];
   const server = await fake(t, (request, response) => {
     queries.push([request.method, request.url, request.headers.authorization]);
+    if (queries.length === 2) {
+      response.end(JSON.stringify({ ...emptyPage, next_cursor: "c2" }));
+      return;
+    }
     response.end(JSON.stringify({
       data: [{
         cursor: "c1", at: "2026-01-02T03:04:05.678Z", workspace_id: null, kind: "user.restored", target: "user_1", user_id: "user_1", membership_id: null, role: null,
