@@ -137,6 +137,8 @@ func problemFor(err error) (p *problem, ours bool) {
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return unauthenticated(err), false
+	case errors.Is(err, store.ErrPlaceLost):
+		return errCursorExpired, false
 	case errors.Is(err, edge.ErrCrowded): // package edge counts it
 		return errUnavailable, false
 	case errors.Is(err, context.Canceled), errors.Is(err, store.ErrBusy): // the caller has gone, or crowds itself

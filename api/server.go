@@ -15,6 +15,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/changefeed"
 	"github.com/callmine/rolecall/internal/bounded"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/rounds"
@@ -51,6 +52,8 @@ type Config struct {
 	// policy at any time, but must not change a returned one. It must be safe for concurrent use.
 	// Required.
 	Policy func() *policy.Policy
+	// Feed has the changes that services follow. Optional: without it, the route answers 503.
+	Feed *changefeed.Feed
 	// Cookies reads the sessions of browsers at the doors of forward authentication. The zero value
 	// reads none.
 	Cookies auth.SessionCookies
@@ -143,6 +146,8 @@ type server struct {
 	// readShares lets each user read one page at a time. Else a single user could keep all of DB's
 	// connections, and Postgres, busy with the most expensive list.
 	readShares *store.Shares
+	feedShares *store.Shares // of each service
+	followers  followers
 	commands   *bounded.Limiter
 	callers    *auth.Monitor
 	known      *rate.Limiter // limits knownUser
@@ -158,6 +163,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	roles := store.NewStandingReader(cfg.DecideDB)
 	s := &server{
 		cfg: cfg, reader: newReader(roles), roles: roles, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
+		feedShares: store.NewShares(feedReads), followers: followers{now: map[string]int{}},
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	s.callers = auth.NewMonitor(auth.MonitorConfig{
@@ -212,6 +218,7 @@ func (s *server) router() *mux.Router {
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asReader(policy.AuditRead, s.audit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asReader(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(auth.ScopeAuditAppend, withoutQuery(s.appendAudit))).Methods(http.MethodPost)
+	r.Handle(pathChanges, s.asService(auth.ScopeRead, s.changes)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle(pathEvaluation, s.asCaller(s.evaluation)).Methods(http.MethodPost)
 	r.Handle(pathEvaluations, s.asCaller(s.evaluations)).Methods(http.MethodPost)
 	r.Handle(pathSubjectSearch, s.asService(auth.ScopeAuthorize, withoutQuery(s.searchSubject))).Methods(http.MethodPost)
@@ -255,6 +262,10 @@ func (s *server) guard(next http.Handler) http.Handler {
 		}()
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.URL.Path == pathChanges { // it bounds each of its steps
+			next.ServeHTTP(w, r)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))

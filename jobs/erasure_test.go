@@ -24,7 +24,7 @@ func TestErase_KnowsEachColumn(t *testing.T) {
 		commands.outcome commands.answer commands.request_id river_job.errors`)
 	workspaces := strings.Fields(`organizations.name organizations.slug organizations.public_metadata`) // the report names them
 	harmless := map[string]string{                                                                      // by table and column, or by the column of any table
-		"ids": `id user_id organization_id svix_id object_id instance_id inviter_id process_id leader_id created_by permission_ids
+		"ids": `unpublished.entry_ids feed.old_chain id user_id organization_id svix_id object_id instance_id inviter_id process_id leader_id created_by permission_ids
 			river_job.args river_job.attempted_by river_notification.payload commands.actor commands.target impersonator audit_log.actor`,
 		"hashes":               `hash prev_hash digest id_hash token_hash body_sha256 unique_key audit_keys.key audit_keys.request commands.key commands.request`,
 		"versions and causes":  `version field_versions cause deleted_cause shown_by`,

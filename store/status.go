@@ -27,6 +27,7 @@ type Status struct {
 
 	DatabaseChangedAt time.Time // when the database was last noted to have changed
 	DatabaseChange    string    // the change in words
+	Lost              Lost      // what was acknowledged before the change, and is known to be missing
 }
 
 // ReadStatus reads the status. It runs several queries, which may see different moments.
@@ -56,6 +57,9 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 		return s, err
 	}
 	if s.Needs, err = ReadNeedsRound(ctx, db); err != nil {
+		return s, err
+	}
+	if s.Lost, err = ReadLost(ctx, db); err != nil {
 		return s, err
 	}
 	return s, s.readIdentity(ctx, db)

@@ -128,7 +128,8 @@ func notTold(err *pgconn.PgError) bool {
 	case "42501", // insufficient_privilege
 		"42883", // undefined_function
 		"42P01", // undefined_table
-		"0A000": // feature_not_supported
+		"0A000", // feature_not_supported
+		"55000": // object_not_in_prerequisite_state: Aurora has no WAL of its own to tell of
 		return true
 	default:
 		return false

@@ -34,6 +34,8 @@ type metrics struct {
 	calls      *prometheus.HistogramVec
 	pruned     *prometheus.CounterVec
 	requests   *requestTimes
+	published  prometheus.Counter
+	publishing prometheus.Histogram
 }
 
 func newMetrics(db *pgxpool.Pool) *metrics {
@@ -76,6 +78,14 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		m.pruned.WithLabelValues(string(kind))
 	}
 	m.requests = newRequestTimes()
+	m.published = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "rolecall_feed_published_total", Help: "Changes that this process published in the change feed.",
+	})
+	m.publishing = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "rolecall_feed_publish_seconds",
+		Help:    "From the recording of a change to its place in the change feed, of the oldest change of each transaction that publishes.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 15), // 1 ms to 16 s
+	})
 	for _, result := range lookup.Results() {
 		m.refreshed.WithLabelValues(string(result))
 	}
@@ -97,8 +107,12 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
-	}, func() float64 { return oldestUnapplied(db) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.requests, thisBuild(), oldest,
+	}, func() float64 { return waitedSince(db, store.WaitsSince) })
+	unpublished := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rolecall_feed_unpublished_seconds",
+		Help: "How long the oldest recorded change has waited for its place in the change feed; 0 if there is none, NaN if the database can't tell.",
+	}, func() float64 { return waitedSince(db, store.UnpublishedSince) })
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.requests, m.published, m.publishing, thisBuild(), oldest, unpublished,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -119,10 +133,11 @@ func (m *metrics) called(c clerkapi.Call) {
 	m.calls.WithLabelValues(c.Route, strconv.Itoa(c.Status)).Observe(c.Took.Seconds())
 }
 
-func oldestUnapplied(db *pgxpool.Pool) float64 {
+// waitedSince returns how many seconds ago an instant was that the database tells.
+func waitedSince(db *pgxpool.Pool, since func(context.Context, store.DBTX) (time.Time, error)) float64 {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
-	at, err := store.WaitsSince(ctx, db)
+	at, err := since(ctx, db)
 	switch {
 	case err != nil:
 		return math.NaN()

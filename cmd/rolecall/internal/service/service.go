@@ -17,6 +17,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/changefeed"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -49,6 +50,7 @@ type Service struct {
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
+	feed          *changefeed.Feed
 	authenticator *auth.Authenticator // nil if the process has no web side
 	asked         chan struct{}       // closed once Clerk was asked for the instance, or needn't be
 
@@ -116,6 +118,9 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 		return nil, err
 	}
 	if err := s.startPresence(ctx, which); err != nil {
+		return nil, err
+	}
+	if err := s.startFeed(ctx, which); err != nil {
 		return nil, err
 	}
 	if err := s.startSides(ctx, which); err != nil {
@@ -188,10 +193,10 @@ const (
 )
 
 // Drain turns /readyz red and keeps answering for a while, so that balancers notice and send no
-// more requests. Answers tell callers to close their connections. Drain ends early if a listener
-// dies.
+// more requests. Answers tell callers to close their connections, and those who wait for changes are
+// answered. Drain ends early if a listener dies.
 func (s *Service) Drain() error {
-	s.draining.Store(true)
+	s.part()
 	timer := time.NewTimer(s.cfg.StopDelay)
 	defer timer.Stop()
 	select {
@@ -205,7 +210,7 @@ func (s *Service) Drain() error {
 // Stop ends, in reverse, everything that Start began: HTTP first, then River, then the pools.
 // /readyz is red from the beginning.
 func (s *Service) Stop(ctx context.Context) error {
-	s.draining.Store(true)
+	s.part()
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
 	return s.cleanup.Run(ctx)
@@ -257,6 +262,9 @@ func (s *Service) countApplied(state clerksync.State, waited time.Duration) {
 	s.countEnded(state)
 	if state != clerksync.StateQuarantined {
 		s.counted.Applied(waited)
+	}
+	if state == clerksync.StateApplied {
+		s.feed.Nudge()
 	}
 }
 

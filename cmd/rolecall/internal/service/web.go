@@ -83,7 +83,7 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		return nil, err
 	}
 	cfg := api.Config{
-		DB: s.read, DecideDB: s.decide, EventDB: s.events, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
+		DB: s.read, DecideDB: s.decide, EventDB: s.events, Feed: s.feed, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
 		Snapshot: func(ctx context.Context, read func(store.DBTX) error) error {
 			return s.read.Snapshot(ctx, func(tx pgx.Tx) error { return read(tx) })
 		},

@@ -1,0 +1,174 @@
+package changefeed
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+)
+
+const (
+	// lookEvery is how often a process publishes what other processes left, such as one that was
+	// killed, or one of the version before.
+	lookEvery = time.Second
+	// lookOften is how often it looks while consumers wait. One cheap query serves all of them.
+	lookOften = 10 * time.Millisecond
+	// lookTimeout bounds one look, and readTimeout one page.
+	lookTimeout = 5 * time.Second
+	readTimeout = 5 * time.Second
+	// partingWait is how long a consumer may wait at a process that is stopping. Its balancer may not
+	// know that yet: consumers who are answered at once would come back at once.
+	partingWait = time.Second
+)
+
+// Pool is a pool of pgx, or what passes for one.
+type Pool interface {
+	store.DBTX
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// Config configures a [Feed].
+type Config struct {
+	// Pool is where changes are published. Its sessions read what is committed before each statement,
+	// and their commits are durable. Required.
+	Pool Pool
+	// Snapshot runs read on a primary that stands still meanwhile. Required only for consumers.
+	Snapshot func(ctx context.Context, read func(store.DBTX) error) error
+	// Published is called after each transaction that published something. Optional.
+	Published func(store.Published)
+	// Logger is told when publishing begins to fail. Required.
+	Logger *slog.Logger
+}
+
+// Feed publishes changes while it runs, and knows who waits for them. It is safe for concurrent use.
+type Feed struct {
+	cfg   Config
+	nudge chan struct{}
+
+	mu       sync.Mutex
+	number   int64         // the last one that is known here
+	moved    chan struct{} // closed when number changes
+	waiting  int           // calls of Wait
+	draining chan struct{}
+	failing  bool
+
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// Start returns a feed that publishes until [Feed.Stop].
+func Start(ctx context.Context, cfg Config) (*Feed, error) {
+	switch {
+	case cfg.Pool == nil:
+		return nil, errors.New("change feed: Pool is missing")
+	case cfg.Logger == nil:
+		return nil, errors.New("change feed: Logger is missing")
+	}
+	f := &Feed{cfg: cfg, nudge: make(chan struct{}, 1), moved: make(chan struct{}), draining: make(chan struct{}), done: make(chan struct{})}
+	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go f.run(ctx)
+	return f, nil
+}
+
+// Stop ends publishing. What isn't published then, another process publishes, or the next one.
+func (f *Feed) Stop() {
+	f.stop()
+	<-f.done
+}
+
+// Drain answers those who wait now. Later, nobody waits for longer than a second.
+func (f *Feed) Drain() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-f.draining:
+	default:
+		close(f.draining)
+	}
+}
+
+// Nudge says that something was committed. If a consumer waits, it's published at once.
+func (f *Feed) Nudge() {
+	if f.Waiting() > 0 {
+		f.look()
+	}
+}
+
+// look lets run look now.
+func (f *Feed) look() {
+	select {
+	case f.nudge <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// Waiting returns how many consumers wait.
+func (f *Feed) Waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting
+}
+
+// Page returns a page of the feed. If something waits to be published, that begins at once.
+func (f *Feed) Page(ctx context.Context, q store.FeedQuery) (page store.FeedPage, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	err = f.cfg.Snapshot(ctx, func(db store.DBTX) (err error) {
+		page, err = store.ReadFeed(ctx, db, q)
+		return err
+	})
+	if page.Unpublished {
+		f.look()
+	}
+	return page, err
+}
+
+// Wait returns when the last number isn't the given one any more, after some time, when ctx ends, or
+// when the process begins to stop. The caller then reads the next page, and sees.
+func (f *Feed) Wait(ctx context.Context, number int64, most time.Duration) {
+	moved, draining := f.await(number)
+	if moved == nil {
+		return
+	}
+	defer f.leave()
+	select {
+	case <-draining: // since before
+		draining, most = nil, min(most, partingWait)
+	default:
+	}
+	f.look() // run may be in a long pause
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-moved:
+	case <-timer.C:
+	case <-draining:
+	case <-ctx.Done():
+	}
+}
+
+// await enters a consumer, and returns what ends its wait. It returns nil if there is a later number
+// already.
+func (f *Feed) await(number int64) (moved, draining <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.number > number {
+		return nil, nil
+	}
+	f.waiting++
+	return f.moved, f.draining
+}
+
+func (f *Feed) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting--
+}
+
+// Draining is closed when the process begins to stop.
+func (f *Feed) Draining() <-chan struct{} { return f.draining }

@@ -1,0 +1,90 @@
+package changefeed
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+)
+
+// run looks again and again what is to be published.
+func (f *Feed) run(ctx context.Context) {
+	defer close(f.done)
+	for pause := lookEvery; ; {
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-f.nudge:
+		case <-timer.C:
+		}
+		timer.Stop()
+		pause = f.lookOnce(ctx)
+	}
+}
+
+// lookOnce publishes what waits, wakes the consumers that wait for it, and returns how long to pause.
+func (f *Feed) lookOnce(ctx context.Context) (pause time.Duration) {
+	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	stuck, err := f.publish(bounded)
+	if ctx.Err() == nil {
+		f.told(ctx, err)
+	}
+	if err != nil || stuck || f.Waiting() == 0 {
+		return lookEvery
+	}
+	return lookOften
+}
+
+// publish publishes all that waits, unless another process does. It is stuck if nobody may.
+func (f *Feed) publish(ctx context.Context) (stuck bool, err error) {
+	number, waiting, err := store.FeedProgress(ctx, f.cfg.Pool)
+	if err != nil {
+		return false, err
+	}
+	f.reached(number)
+	for waiting {
+		var done store.Published
+		err := pgx.BeginFunc(ctx, f.cfg.Pool, func(tx pgx.Tx) (err error) {
+			done, err = store.Publish(ctx, tx)
+			return err
+		})
+		if err != nil || done.Busy || done.Unnoted {
+			return done.Unnoted, err
+		}
+		f.reached(done.Number)
+		if f.cfg.Published != nil && done.Changes > 0 {
+			f.cfg.Published(done)
+		}
+		waiting = done.More
+	}
+	return false, nil
+}
+
+// reached notes the last number that was given, and wakes those who wait for another one. It is a
+// smaller one after a failover.
+func (f *Feed) reached(number int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if number == f.number {
+		return
+	}
+	f.number = number
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+// told logs the first of several failures, and the first success after them.
+func (f *Feed) told(ctx context.Context, err error) {
+	switch {
+	case err != nil && !f.failing:
+		f.cfg.Logger.WarnContext(ctx, "the change feed doesn't advance: trying again", "error", err)
+	case err == nil && f.failing:
+		f.cfg.Logger.InfoContext(ctx, "the change feed advances again")
+	}
+	f.failing = err != nil
+}

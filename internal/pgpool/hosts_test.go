@@ -1,0 +1,64 @@
+package pgpool
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// TestHosts_TheOneThatLedIsAskedFirst: a primary that hangs, named first, holds up only the first
+// session that finds the new one. Sessions that are being opened to it then are cut.
+func TestHosts_TheOneThatLedIsAskedFirst(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.NewCluster(t, nil)
+	standby := primary.Standby()
+	one, other := pgtest.NewSwitch(t, primary.Addr()), pgtest.NewSwitch(t, standby.Addr())
+	u, err := url.Parse(one.URL(primary.URL("")))
+	require.NoError(t, err)
+	u.Host += "," + other.Addr()
+	lineage := NewLineage(nil)
+	watch := open(t, Config{URL: u.String(), Lineage: lineage, MaxConns: 1, Within: time.Second, Fresh: time.Millisecond})
+	slow := open(t, Config{URL: u.String() + "&connect_timeout=60", Lineage: lineage, MaxConns: 1})
+	port := func(pool *pgxpool.Pool) (port string, err error) {
+		err = pool.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
+		return port, err
+	}
+	leads, err := port(watch)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(primary.Addr(), ":"+leads))
+
+	one.Hang()
+	standby.Promote()
+	opened := make(chan error, 1)
+	go func() { _, err := port(slow); opened <- err }()
+	require.Eventually(t, func() bool {
+		lineage.mu.Lock()
+		defer lineage.mu.Unlock()
+		return len(lineage.sessions) > 0
+	}, 5*time.Second, time.Millisecond)
+	began := time.Now()
+	require.Eventually(t, func() bool {
+		now, err := port(watch)
+		return err == nil && strings.HasSuffix(standby.Addr(), ":"+now)
+	}, 10*time.Second, time.Millisecond)
+	require.Less(t, time.Since(began), 4*time.Second)
+	began = time.Now()
+	_, err = port(watch)
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 400*time.Millisecond, "the first host isn't asked any more")
+	require.Eventually(t, func() bool {
+		_, _ = port(watch) // each look cuts what opens for too long
+		select {
+		case err := <-opened:
+			return err == nil
+		default:
+			return false
+		}
+	}, 5*time.Second, 10*time.Millisecond, "the one that was being opened goes on with the next host")
+}

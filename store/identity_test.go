@@ -1,0 +1,57 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+)
+
+// TestCurrentHistory_IsThatOfTheNotedServer alone, and each change begins another one.
+func TestCurrentHistory_IsThatOfTheNotedServer(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	current := func() string {
+		history, err := store.CurrentHistory(t.Context(), db)
+		require.NoError(t, err)
+		return history
+	}
+	exec := func(sql string) {
+		_, err := db.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	require.Empty(t, current(), "nobody has noted this server yet")
+	var here store.Identity
+	require.NoError(t, db.QueryRow(t.Context(), `SELECT system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::bigint
+		FROM pg_control_system()`).Scan(&here.System, &here.Timeline))
+	require.NoError(t, store.SaveIdentity(t.Context(), db, here))
+	first := current()
+	require.NotEmpty(t, first)
+	require.NoError(t, store.SaveIdentity(t.Context(), db, here))
+	require.Equal(t, first, current(), "without a change")
+
+	here.Change = "from here to there"
+	require.NoError(t, store.SaveIdentity(t.Context(), db, here))
+	second := current()
+	require.NotEmpty(t, second)
+	require.NotEqual(t, first, second)
+	noted, err := store.KnownIdentity(t.Context(), db)
+	require.NoError(t, err)
+	require.Equal(t, second, noted.History)
+
+	exec("UPDATE rolecall.database_identity SET changed_at = changed_at + interval '1 second'")
+	third := current()
+	require.NotEqual(t, second, third, "as an older instance notes a change")
+	for name, of := range map[string]string{
+		"another timeline": "timeline = timeline + 1", "another cluster": "system_identifier = '7'", "another table": "table_oid = 1",
+	} {
+		exec("UPDATE rolecall.database_identity SET " + of)
+		require.Empty(t, current(), name)
+		require.NoError(t, store.SaveIdentity(t.Context(), db, store.Identity{System: here.System, Timeline: here.Timeline}))
+		require.Equal(t, third, current(), name)
+	}
+	exec("UPDATE rolecall.database_identity SET timeline = 0, system_identifier = '', table_oid = NULL")
+	require.Equal(t, third, current(), "what isn't known counts as equal")
+}
