@@ -113,7 +113,7 @@ func (c *changesCommand) list(ctx context.Context, db database.DB, q store.FeedQ
 		if err != nil {
 			return err
 		}
-		q.After = page.Next
+		q = q.Following(page)
 		if c.All && page.More {
 			continue
 		}
@@ -131,7 +131,7 @@ func (c *changesCommand) follow(ctx context.Context, db database.DB, q store.Fee
 	pages.lines = true
 	return follow(ctx, db, func(tx store.DBTX) (err error) {
 		if q.After == (store.FeedPlace{}) {
-			if q.After, err = store.RecentFeedPlace(ctx, tx, q); err != nil {
+			if q.After, err = store.BeforeNewest(ctx, tx, q); err != nil {
 				return err
 			}
 		}
@@ -140,7 +140,7 @@ func (c *changesCommand) follow(ctx context.Context, db database.DB, q store.Fee
 			if err != nil {
 				return err
 			}
-			q.After = page.Next
+			q = q.Following(page)
 			if !page.More {
 				return nil
 			}
