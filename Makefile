@@ -30,7 +30,7 @@ surroundings: ## Run the tests that need servers of their own, load the machine 
 .PHONY: laws
 laws: ## Run the laws of the merge rule over 10,000 histories each, and 800 through the whole program
 	go test ./sync -run Law -count=1 -rapid.checks=10000
-	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant' -count=1 -rapid.checks=200
+	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant|TestFollower_KnowsTheMembers' -count=1 -rapid.checks=200
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds

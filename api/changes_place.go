@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// headerLastEvent is the header in which a browser's EventSource says, when it connects again, which
-	// event it got last. It repeats the first query then, so the header counts more.
+	// headerLastEvent is the header in which a browser's EventSource says, when it connects again,
+	// which event it got last. It repeats the first query then, so the header counts more.
 	headerLastEvent = "Last-Event-ID"
 	// latest stands for the cursor after all changes so far.
 	latest = "latest"

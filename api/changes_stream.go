@@ -94,7 +94,8 @@ type eventWriter struct {
 	due   time.Time // when the next heartbeat must be sent
 }
 
-// page adds the changes of a page, and says how far the feed is complete, unless nothing else is new.
+// page adds the changes of a page, and says how far the feed is complete, unless nothing else is
+// new.
 func (e *eventWriter) page(page store.FeedPage) {
 	for _, entry := range page.Entries {
 		body := feedEntryBodyOf(entry)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -176,6 +177,29 @@ func TestChanges_WaitForOne(t *testing.T) {
 	}
 }
 
+// TestChanges_OutlastTheTimesOfOtherRequests: neither the server's time-outs nor the handler's cut a
+// request that waits, nor its connection.
+func TestChanges_OutlastTheTimesOfOtherRequests(t *testing.T) {
+	t.Parallel()
+	b, _ := setupFeed(t, nil)
+	server := httptest.NewUnstartedServer(b.handler)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	b.url, b.client = server.URL, server.Client()
+	begun := time.Now()
+	for range 2 { // the second one on the same connection
+		require.Empty(t, answerOf[feedBody](t, b.get(follows, pathChanges+"?wait=1")).Data)
+	}
+	require.GreaterOrEqual(t, time.Since(begun), 2*time.Second)
+	stream := b.stream("")
+	require.Equal(t, eventHeartbeat, stream.next().kind)
+	b.untilWaiting(1)
+	<-time.After(200 * time.Millisecond) // longer than the server's time-outs
+	b.world.organization("org_1", "North", nil)
+	require.Equal(t, eventChange, stream.next().kind)
+}
+
 // untilWaiting waits until so many requests wait for changes.
 func (b *serverBundle) untilWaiting(n int) {
 	b.tb.Helper()
@@ -188,7 +212,7 @@ func TestChanges_ExpiredCursor(t *testing.T) {
 	b, _ := setupFeed(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	_, next := b.all(follows, "", 1)
-	stream := b.stream(follows, "after="+next)
+	stream := b.stream("after=" + next)
 	require.Equal(t, eventHeartbeat, stream.next().kind)
 	b.untilWaiting(1)
 	b.db.Exec(t, "UPDATE rolecall.feed SET number = 0, history = gen_random_uuid()")
@@ -204,7 +228,7 @@ func TestChanges_ExpiredCursor(t *testing.T) {
 func TestChanges_AsEvents(t *testing.T) {
 	t.Parallel()
 	b, feed := setupFeed(t, nil)
-	stream := b.stream(follows, "limit=1")
+	stream := b.stream("limit=1")
 	require.Equal(t, "no", stream.header.Get("X-Accel-Buffering"))
 	first := stream.next()
 	require.Equal(t, eventHeartbeat, first.kind)
@@ -221,7 +245,7 @@ func TestChanges_AsEvents(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(seen[0].data), &told))
 	require.Equal(t, "workspace.created", told.Kind)
 	require.Equal(t, told.Cursor, seen[0].id)
-	after := b.stream(follows, "after=latest", headerLastEvent, seen[0].id)
+	after := b.stream("after=latest", headerLastEvent, seen[0].id)
 	require.Equal(t, seen[1], after.next(), "the header counts more than the query")
 	var beat heartbeatBody
 	require.NoError(t, json.Unmarshal([]byte(after.next().data), &beat))
@@ -295,7 +319,7 @@ func TestChanges_EndWithTheToken(t *testing.T) {
 	t.Parallel()
 	revocable := &revocableAuthenticator{}
 	b, _ := setupFeed(t, func(c *Config) { c.Authenticator = revocable })
-	stream := b.stream(follows, "")
+	stream := b.stream("")
 	require.Equal(t, eventHeartbeat, stream.next().kind)
 	b.untilWaiting(1)
 	revocable.revoked.Store(true)
@@ -330,11 +354,11 @@ type eventStreamReader struct {
 }
 
 // stream opens a stream of events.
-func (b *serverBundle) stream(token, query string, headers ...string) *eventStreamReader {
+func (b *serverBundle) stream(query string, headers ...string) *eventStreamReader {
 	b.tb.Helper()
 	asking, err := http.NewRequestWithContext(b.tb.Context(), http.MethodGet, b.url+pathChanges+"?"+query, nil)
 	require.NoError(b.tb, err)
-	asking.Header.Set("Authorization", "Bearer "+token)
+	asking.Header.Set("Authorization", "Bearer "+follows)
 	asking.Header.Set("Accept", eventStream)
 	for i := 0; i < len(headers); i += 2 {
 		asking.Header.Add(headers[i], headers[i+1])

@@ -45,7 +45,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Feed publishes changes while it runs, and knows who waits for them. It is safe for concurrent use.
+// Feed publishes changes while it runs, and knows who waits for them. It is safe for concurrent
+// use.
 type Feed struct {
 	cfg   Config
 	nudge chan struct{}
@@ -128,8 +129,8 @@ func (f *Feed) Page(ctx context.Context, q store.FeedQuery) (page store.FeedPage
 	return page, err
 }
 
-// Wait returns when the last number isn't the given one any more, after some time, when ctx ends, or
-// when the process begins to stop. The caller then reads the next page, and sees.
+// Wait returns when the last number isn't the given one any more, after some time, when ctx ends,
+// or when the process begins to stop. The caller then reads the next page, and sees.
 func (f *Feed) Wait(ctx context.Context, number int64, most time.Duration) {
 	moved, draining := f.await(number)
 	if moved == nil {
@@ -152,8 +153,8 @@ func (f *Feed) Wait(ctx context.Context, number int64, most time.Duration) {
 	}
 }
 
-// await enters a consumer, and returns what ends its wait. It returns nil if there is a later number
-// already.
+// await enters a consumer, and returns what ends its wait. It returns nil if there is a later
+// number already.
 func (f *Feed) await(number int64) (moved, draining <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

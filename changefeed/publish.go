@@ -26,7 +26,8 @@ func (f *Feed) run(ctx context.Context) {
 	}
 }
 
-// lookOnce publishes what waits, wakes the consumers that wait for it, and returns how long to pause.
+// lookOnce publishes what waits, wakes the consumers that wait for it, and returns how long to
+// pause.
 func (f *Feed) lookOnce(ctx context.Context) (pause time.Duration) {
 	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

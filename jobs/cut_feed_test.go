@@ -32,8 +32,8 @@ func readFeed(t *testing.T, pool *pgxpool.Pool, q store.FeedQuery) (page store.F
 	return page, err
 }
 
-// TestCutLog_ConsumersOfTheFeedBeginAnew if the cut took out what they hadn't read: of a member whose
-// removal they never get, they would keep the joining. Others go on.
+// TestCutLog_ConsumersOfTheFeedBeginAnew if the cut took out what they hadn't read: of a member
+// whose removal they never get, they would keep the joining. Others go on.
 func TestCutLog_ConsumersOfTheFeedBeginAnew(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -70,7 +70,8 @@ func TestCutLog_ConsumersOfTheFeedBeginAnew(t *testing.T) {
 	require.Len(t, goesOn.Entries, 3)
 	require.Equal(t, "user_stays", goesOn.Entries[0].Target)
 
-	// Who was between what was kept and what goes now begins anew, too; who had read all that goes doesn't.
+	// Who was between what was kept and what goes now begins anew, too; who had read all that goes
+	// doesn't.
 	require.NoError(t, CutLog(t.Context(), b.Pool, day(25), 0))
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: anew.Next, Limit: 20})
 	require.ErrorIs(t, err, store.ErrPlaceLost)

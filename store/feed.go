@@ -47,9 +47,9 @@ type FeedPage struct {
 	Unpublished   bool      // more was committed
 }
 
-// ReadFeed returns a page of the change feed. Its transaction must see one moment, so that no change
-// is published between what it reads and what it says to be complete. The error is [ErrPlaceLost] if
-// the place doesn't count any more.
+// ReadFeed returns a page of the change feed. Its transaction must see one moment, so that no
+// change is published between what it reads and what it says to be complete. The error is
+// [ErrPlaceLost] if the place doesn't count any more.
 func ReadFeed(ctx context.Context, tx DBTX, q FeedQuery) (page FeedPage, err error) {
 	now, err := queries().FeedState(ctx, tx, dbsqlc.FeedStateParams{
 		History: pgtype.UUID{Bytes: q.After.History, Valid: true}, Number: q.After.Number, PublishedAt: q.After.PublishedAt, Cut: q.After.Cut,
@@ -111,8 +111,8 @@ func FeedProgress(ctx context.Context, db DBTX) (number int64, waiting bool, err
 	return r.Number, r.Waiting, nil
 }
 
-// UnpublishedSince returns when the change was recorded that has waited longest for its number; zero
-// if none waits.
+// UnpublishedSince returns when the change was recorded that has waited longest for its number;
+// zero if none waits.
 func UnpublishedSince(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().UnpublishedSince(ctx, db)
 	return at, atMostOneRow(err, "find the oldest unpublished change")

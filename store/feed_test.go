@@ -70,8 +70,8 @@ func read(pool *pgxpool.Pool, q store.FeedQuery) (page store.FeedPage, err error
 	return page, err
 }
 
-// targets reads the feed to its end, two changes at a time or as many as the query says, and returns
-// the targets.
+// targets reads the feed to its end, two changes at a time or as many as the query says, and
+// returns the targets.
 func targets(t require.TestingT, pool *pgxpool.Pool, q store.FeedQuery) (found []string, end store.FeedPage) {
 	q.Limit = max(q.Limit, 2)
 	for {
@@ -268,8 +268,8 @@ func TestFeed_HasRevisions(t *testing.T) {
 	require.Equal(t, []int64{42, 0}, []int64{page.Entries[0].Revision, page.Entries[1].Revision})
 }
 
-// TestFeed_NumbersOldEntriesFirst: chain by chain, the instance's at last. Meanwhile nothing is said
-// to be complete.
+// TestFeed_NumbersOldEntriesFirst: chain by chain, the instance's at last. Meanwhile nothing is
+// said to be complete.
 func TestFeed_NumbersOldEntriesFirst(t *testing.T) {
 	t.Parallel()
 	pool := newFeed(t)
@@ -359,8 +359,8 @@ func TestFeed_PlacesOfLostChangesDontCount(t *testing.T) {
 	}
 }
 
-// TestFeed_GivesNoNumbersInAnUnknownHistory: until somebody has noted the failover, the numbers could
-// be those of lost changes.
+// TestFeed_GivesNoNumbersInAnUnknownHistory: until somebody has noted the failover, the numbers
+// could be those of lost changes.
 func TestFeed_GivesNoNumbersInAnUnknownHistory(t *testing.T) {
 	t.Parallel()
 	pool := newFeed(t)

@@ -19,8 +19,8 @@ type FeedChange struct {
 // tells nothing: only a forger writes such, and one entry must not hold up the feed.
 func (e LoggedEntry) FeedChange() FeedChange {
 	c := FeedChange{Kind: e.Action, OrganizationID: e.OrganizationID, Target: e.Target}
-	was, _, _ := e.read(e.Before) //nolint:errcheck // see above
-	is, _, _ := e.read(e.After)   //nolint:errcheck // see above
+	was, _, _ := e.read(e.Before)
+	is, _, _ := e.read(e.After)
 	switch e.Action.area() {
 	case "member":
 		c.UserID, c.MembershipID, c.Role = e.Target, cmp.Or(is.MembershipID, was.MembershipID), cmp.Or(is.Role, was.Role)

@@ -255,8 +255,8 @@ export interface paths {
          *     what says who is a member of every workspace now.
          *
          *     Key memberships by `membership_id`: when a user rejoins, `member.joined` of the new membership may come before `member.removed` of the
-         *     old one. A user has access while some membership lives, the workspace isn't deleted, and the user is neither deleted, banned nor
-         *     deprovisioned. `workspace.deleted` and the kinds `user.…` so stand for all the memberships that they concern, and these may come back.
+         *     old one. Of a user's memberships in a workspace, the one counts that joined last, by the `at` of its first `member.joined`. The user
+         *     has access while that one lives, the workspace isn't deleted, and the user is neither deleted, banned nor deprovisioned. `workspace.deleted` and the kinds `user.…` so stand for all the memberships that they concern, and these may come back.
          *
          *     With `Accept: text/event-stream` the same comes as events (server-sent events): `change` with a FeedChange as data and its cursor as
          *     `id`, and `heartbeat` with `next_cursor` and `complete_until`, at least every 15 seconds. `Last-Event-ID` counts more than

@@ -147,6 +147,14 @@ func (c *Collector) Situation() (Situation, error) {
 	return c.kept, c.failed
 }
 
+// Forget makes the next question read the situation anew: something has happened that must be shown
+// at once.
+func (c *Collector) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = time.Time{}
+}
+
 func (c *Collector) read() (Situation, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()

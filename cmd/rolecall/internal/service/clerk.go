@@ -13,6 +13,7 @@ import (
 	jobscommand "github.com/callmine/rolecall/jobs/command"
 	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/jobs/sweep"
+	"github.com/callmine/rolecall/store"
 )
 
 // startClerk opens the client of Clerk's API, and learns the instance whose deliveries are ours.
@@ -176,7 +177,10 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 
 // commander returns the commander, which carries commands out.
 func (s *Service) commander() (*jobscommand.Commander, error) {
-	return jobscommand.New(jobscommand.Config{Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger})
+	return jobscommand.New(jobscommand.Config{
+		Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger,
+		Acknowledged: func(id string) { s.acknowledged.Remember(store.AcknowledgedCommand, id) },
+	})
 }
 
 // instanceID is the Clerk instance whose deliveries are ours; "" while it isn't known.

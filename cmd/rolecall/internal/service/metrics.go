@@ -33,9 +33,8 @@ type metrics struct {
 	refreshed  *prometheus.CounterVec
 	calls      *prometheus.HistogramVec
 	pruned     *prometheus.CounterVec
+	lost       *prometheus.CounterVec
 	requests   *requestTimes
-	published  prometheus.Counter
-	publishing prometheus.Histogram
 }
 
 func newMetrics(db *pgxpool.Pool) *metrics {
@@ -77,15 +76,13 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, kind := range jobs.Prunables() {
 		m.pruned.WithLabelValues(string(kind))
 	}
+	m.lost = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_acknowledged_lost_total", Help: "What this process acknowledged and a failover lost, by kind.",
+	}, []string{"kind"})
+	for _, kind := range store.AcknowledgedKinds() {
+		m.lost.WithLabelValues(string(kind))
+	}
 	m.requests = newRequestTimes()
-	m.published = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "rolecall_feed_published_total", Help: "Changes that this process published in the change feed.",
-	})
-	m.publishing = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:    "rolecall_feed_publish_seconds",
-		Help:    "From the recording of a change to its place in the change feed, of the oldest change of each transaction that publishes.",
-		Buckets: prometheus.ExponentialBuckets(0.001, 2, 15), // 1 ms to 16 s
-	})
 	for _, result := range lookup.Results() {
 		m.refreshed.WithLabelValues(string(result))
 	}
@@ -108,11 +105,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return waitedSince(db, store.WaitsSince) })
-	unpublished := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rolecall_feed_unpublished_seconds",
-		Help: "How long the oldest recorded change has waited for its place in the change feed; 0 if there is none, NaN if the database can't tell.",
-	}, func() float64 { return waitedSince(db, store.UnpublishedSince) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.requests, m.published, m.publishing, thisBuild(), oldest, unpublished,
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.lost, m.requests, thisBuild(), oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
