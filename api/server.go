@@ -44,6 +44,8 @@ type Config struct {
 	// EventDB is the database to which services' entries of the audit log are appended, because DB
 	// may be read-only. Defaults to DB.
 	EventDB store.DBTX
+	// Appended is called with each such entry, before its sender learns of it. Optional.
+	Appended func(clerksync.LoggedEntry)
 	// Authenticator identifies callers. Required.
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
@@ -97,6 +99,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Refused == nil {
 		c.Refused = func(auth.Reason) {}
+	}
+	if c.Appended == nil {
+		c.Appended = func(clerksync.LoggedEntry) {}
 	}
 	if c.Entries == nil {
 		c.Entries = auth.NewEntries(c.Now)

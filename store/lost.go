@@ -49,8 +49,8 @@ func Missing(ctx context.Context, db DBTX, kind AcknowledgedKind, ids []string) 
 }
 
 // NoteLost notes what is missing since the last noted change of the database. What is noted already
-// stays as it is. With more, the process remembers nothing older than the first, so that more may be
-// missing.
+// stays as it is. With more, the process remembers nothing older than the first, so that more may
+// be missing.
 func NoteLost(ctx context.Context, db DBTX, kind AcknowledgedKind, lost []Acknowledged, more bool) error {
 	p := dbsqlc.NoteLostParams{Kind: string(kind)}
 	for i, l := range lost {

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Several hosts: pgx tries them in the order of the URL, and waits for each until its time-out. So a
-// primary that hangs, named first, would delay each session long after another host was promoted.
+// Several hosts: pgx tries them in the order of the URL, and waits for each until its time-out. So
+// a primary that hangs, named first, would delay each session long after another host was promoted.
 // The host that led last comes first instead, for all pools that share a lineage.
 
 // connectTimeoutEach bounds opening a session with each of several hosts, if the URL sets no

@@ -3,6 +3,7 @@ package pgpool
 import (
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,16 @@ func TestHosts_TheOneThatLedIsAskedFirst(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, strings.HasSuffix(primary.Addr(), ":"+leads))
 
+	busy := open(t, Config{URL: u.String(), Lineage: lineage, MaxConns: 2})
+	var asleep sync.WaitGroup
+	for range 2 {
+		conn, err := busy.Acquire(t.Context())
+		require.NoError(t, err)
+		asleep.Go(func() {
+			_, _ = conn.Exec(t.Context(), "SELECT pg_sleep(60)") // it is cut
+			conn.Release()
+		})
+	}
 	one.Hang()
 	standby.Promote()
 	opened := make(chan error, 1)
@@ -52,6 +63,11 @@ func TestHosts_TheOneThatLedIsAskedFirst(t *testing.T) {
 	_, err = port(watch)
 	require.NoError(t, err)
 	require.Less(t, time.Since(began), 400*time.Millisecond, "the first host isn't asked any more")
+	now, err := port(busy)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(standby.Addr(), ":"+now))
+	require.Less(t, time.Since(began), 2*time.Second, "the sessions that were cut keep no place in their pool")
+	asleep.Wait()
 	require.Eventually(t, func() bool {
 		_, _ = port(watch) // each look cuts what opens for too long
 		select {

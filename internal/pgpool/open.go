@@ -92,7 +92,11 @@ func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 // hook makes a pool look at its sessions before it hands them out.
 func (c Config) hook(cfg *pgxpool.Config, s *sessions) {
 	c.size(cfg)
-	cfg.BeforeConnect = func(_ context.Context, cfg *pgx.ConnConfig) error { c.Lineage.leadingFirst(&cfg.Config); return nil }
+	cfg.BeforeConnect = func(_ context.Context, cfg *pgx.ConnConfig) error {
+		c.Lineage.leadingFirst(&cfg.Config)
+		cfg.DialFunc = c.Lineage.unlessCut(cfg.DialFunc)
+		return nil
+	}
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
 		if known := s.of(p.Conn.PgConn()); known != nil {
 			known.idle = p.IdleDuration // for PrepareConn, which comes next, in the same goroutine

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -60,6 +61,35 @@ func (l *Lineage) dial(ctx context.Context, dial pgconn.DialFunc, network, addr 
 		return nil, err
 	}
 	return w, nil
+}
+
+// unlessCut makes a connection's configuration dial no address again at which its session was cut.
+// pgx dials once more to cancel the statement of a session that broke, for up to 15 s if the server
+// hangs. For so long, the session would keep its place in the pool.
+func (l *Lineage) unlessCut(dial pgconn.DialFunc) pgconn.DialFunc {
+	var mu sync.Mutex
+	var last *wire
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		mu.Lock()
+		before := last
+		mu.Unlock()
+		if before != nil && before.addr == addr && l.isCut(before) {
+			return nil, errCut
+		}
+		conn, err := dial(ctx, network, addr)
+		if w, ok := conn.(*wire); ok {
+			mu.Lock()
+			last = w
+			mu.Unlock()
+		}
+		return conn, err
+	}
+}
+
+func (l *Lineage) isCut(w *wire) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return w.isCut
 }
 
 // Close implements net.Conn.

@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Several servers: a primary, its standbys, and the networks between them. A test crashes, hangs and
-// promotes them, pauses their replay, and cuts and mends what is between any two ([Switch]).
+// Several servers: a primary, its standbys, and the networks between them. A test crashes, hangs
+// and promotes them, pauses their replay, and cuts and mends what is between any two ([Switch]).
 
 // standbyTimeout bounds waiting for a standby: it follows within milliseconds.
 const standbyTimeout = 20 * time.Second
 
-// Standby copies the cluster and starts the copy as a streaming standby. The standby streams through
-// ways, if there is one: a switch that leads to the cluster. It ends with the test.
+// Standby copies the cluster and starts the copy as a streaming standby. The standby streams
+// through ways, if there is one: a switch that leads to the cluster. It ends with the test.
 func (c *Cluster) Standby(ways ...*Switch) *Cluster {
 	c.t.Helper()
 	s := newCluster(c.t, c.settings)
@@ -25,8 +25,8 @@ func (c *Cluster) Standby(ways ...*Switch) *Cluster {
 	return s
 }
 
-// Follow makes a server that crashed or was stopped a standby of another one, as an old primary that
-// joins again. It takes a fresh copy, and keeps its address.
+// Follow makes a server that crashed or was stopped a standby of another one, as an old primary
+// that joins again. It takes a fresh copy, and keeps its address.
 func (c *Cluster) Follow(primary *Cluster, ways ...*Switch) {
 	c.t.Helper()
 	require.NoError(c.t, os.RemoveAll(c.dir))

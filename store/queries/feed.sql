@@ -129,3 +129,21 @@ FROM (
 ) c
 JOIN rolecall.audit_log l ON l.id = c.entry_id
 ORDER BY c.number;
+
+-- name: NewestOfAll :one
+-- The change before the newest ones.
+SELECT number, published_at FROM rolecall.changes ORDER BY number DESC LIMIT 1 OFFSET @newest::integer;
+
+-- name: NewestOf :one
+-- The change of some chains before their newest ones.
+SELECT own.number, own.published_at
+FROM unnest(@organization_ids::text[]) AS chain (organization_id)
+CROSS JOIN LATERAL (
+    SELECT o.number, o.published_at
+    FROM rolecall.changes o
+    WHERE o.organization_id = chain.organization_id
+    ORDER BY o.number DESC
+    LIMIT 1 + @newest::integer
+) own
+ORDER BY own.number DESC
+LIMIT 1 OFFSET @newest::integer;

@@ -292,6 +292,55 @@ func (q *Queries) MoveOld(ctx context.Context, db DBTX, arg MoveOldParams) error
 	return err
 }
 
+const NewestOf = `-- name: NewestOf :one
+SELECT own.number, own.published_at
+FROM unnest($1::text[]) AS chain (organization_id)
+CROSS JOIN LATERAL (
+    SELECT o.number, o.published_at
+    FROM rolecall.changes o
+    WHERE o.organization_id = chain.organization_id
+    ORDER BY o.number DESC
+    LIMIT 1 + $2::integer
+) own
+ORDER BY own.number DESC
+LIMIT 1 OFFSET $2::integer
+`
+
+type NewestOfParams struct {
+	OrganizationIds []string `json:"organization_ids"`
+	Newest          int32    `json:"newest"`
+}
+
+type NewestOfRow struct {
+	Number      int64     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
+// The change of some chains before their newest ones.
+func (q *Queries) NewestOf(ctx context.Context, db DBTX, arg NewestOfParams) (NewestOfRow, error) {
+	row := db.QueryRow(ctx, NewestOf, arg.OrganizationIds, arg.Newest)
+	var i NewestOfRow
+	err := row.Scan(&i.Number, &i.PublishedAt)
+	return i, err
+}
+
+const NewestOfAll = `-- name: NewestOfAll :one
+SELECT number, published_at FROM rolecall.changes ORDER BY number DESC LIMIT 1 OFFSET $1::integer
+`
+
+type NewestOfAllRow struct {
+	Number      int64     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
+// The change before the newest ones.
+func (q *Queries) NewestOfAll(ctx context.Context, db DBTX, newest int32) (NewestOfAllRow, error) {
+	row := db.QueryRow(ctx, NewestOfAll, newest)
+	var i NewestOfAllRow
+	err := row.Scan(&i.Number, &i.PublishedAt)
+	return i, err
+}
+
 const NextOldChain = `-- name: NextOldChain :one
 SELECT organization_id FROM rolecall.audit_heads WHERE organization_id > $1 ORDER BY organization_id LIMIT 1
 `

@@ -56,7 +56,7 @@ func TestCurrentHistory_OfARoleThatMayAskForLittle(t *testing.T) {
 	require.Equal(t, noted, current())
 
 	standby := c.Standby()
-	require.Equal(t, "", standby.Value("rolecall", "SELECT coalesce(rolecall.current_history()::text, '')"), "in recovery")
+	require.Empty(t, standby.Value("rolecall", "SELECT coalesce(rolecall.current_history()::text, '')"), "in recovery")
 	require.Equal(t, noted, standby.Value("rolecall", "SELECT history::text FROM rolecall.database_identity"), "as it was replayed")
 }
 

@@ -18,6 +18,7 @@ const (
 	AlarmQuarantined  AlarmName = "deliveries_quarantined"
 	AlarmPaused       AlarmName = "queue_paused"
 	AlarmDatabase     AlarmName = "database_changed"
+	AlarmLost         AlarmName = "acknowledged_lost"
 	AlarmLockout      AlarmName = "nobody_gets_in"
 	AlarmPolicy       AlarmName = "policy_refused"
 )
@@ -26,7 +27,7 @@ const (
 func AlarmNames() []AlarmName {
 	return append([]AlarmName{
 		AlarmNeverSwept, AlarmOverdue, AlarmAborted, AlarmBehind, AlarmRolesRefused, AlarmSilent, AlarmNoWebhook, AlarmStuck,
-		AlarmQuarantined, AlarmPaused, AlarmDatabase,
+		AlarmQuarantined, AlarmPaused, AlarmDatabase, AlarmLost,
 	}, ownAlarmNames()...)
 }
 

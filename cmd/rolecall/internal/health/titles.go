@@ -25,6 +25,8 @@ func (n AlarmName) Title() string {
 		return "Queues are paused"
 	case AlarmDatabase:
 		return "The database is another one than before"
+	case AlarmLost:
+		return "A failover lost what was acknowledged"
 	case AlarmLockout:
 		return "No user gets in"
 	case AlarmPolicy:

@@ -28,11 +28,7 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if err := s.checkDatabase(ctx); err != nil {
 		return err
 	}
-	if err := migrations.Check(ctx, s.admins); err != nil {
-		return err
-	}
-	s.watchDatabase(ctx)
-	return nil
+	return migrations.Check(ctx, s.admins)
 }
 
 // checkDatabase returns an error unless the database can be reached and all URLs lead to it: a

@@ -33,6 +33,7 @@ type metrics struct {
 	refreshed  *prometheus.CounterVec
 	calls      *prometheus.HistogramVec
 	pruned     *prometheus.CounterVec
+	lost       *prometheus.CounterVec
 	requests   *requestTimes
 }
 
@@ -75,6 +76,12 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, kind := range jobs.Prunables() {
 		m.pruned.WithLabelValues(string(kind))
 	}
+	m.lost = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_acknowledged_lost_total", Help: "What this process acknowledged and a failover lost, by kind.",
+	}, []string{"kind"})
+	for _, kind := range store.AcknowledgedKinds() {
+		m.lost.WithLabelValues(string(kind))
+	}
 	m.requests = newRequestTimes()
 	for _, result := range lookup.Results() {
 		m.refreshed.WithLabelValues(string(result))
@@ -98,7 +105,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return waitedSince(db, store.WaitsSince) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.requests, thisBuild(), oldest,
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.lost, m.requests, thisBuild(), oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -32,6 +32,9 @@ const (
 	// adminFresh is how long a session of the admin pool lives: less than watchEvery, so that each
 	// check has a new one.
 	adminFresh = watchEvery / 2
+	// adminWithin bounds opening such a session, over all hosts: the next check must not wait for a
+	// server that hangs.
+	adminWithin = 1500 * time.Millisecond
 )
 
 // pools are all connections of a process to Postgres.
@@ -90,7 +93,7 @@ func (o opener) config(name string) pgpool.Config {
 	case o.cfg.Pooled() && perTransaction(name):
 		c.URL, c.Setting, c.Follows = o.cfg.DatabaseURL, "DATABASE_URL", true
 	case name == "admin":
-		c.Fresh = adminFresh
+		c.Fresh, c.Within = adminFresh, adminWithin
 	case name == "queue":
 		c.MaxConns = max(1, c.MaxConns-1) // River's listener takes one out
 	}

@@ -21,9 +21,9 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/presence"
 	"github.com/callmine/rolecall/internal/clerkapi"
-	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/tracing"
 	"github.com/callmine/rolecall/jobs"
@@ -60,8 +60,11 @@ type Service struct {
 	AdminAddr string // as bound
 	failed    chan error
 
-	failovers chan pgpool.Change // to be noted in the database
-	extras    Extras
+	failovers    chan change       // to be noted in the database
+	history      string            // of the database, as this process knew it last
+	acknowledged jobs.Acknowledged // lately
+	health       *health.Collector
+	extras       Extras
 }
 
 // Extras are what a service is given beside its configuration.
@@ -93,7 +96,7 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 	s := &Service{
 		logKinds: kinds,
 		cfg:      cfg, logger: logger, entries: auth.NewEntries(nil), failed: make(chan error, 2),
-		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}), extras: extras,
+		failovers: make(chan change, 4), asked: make(chan struct{}), extras: extras,
 	}
 	defer func() {
 		if err != nil {
@@ -110,6 +113,8 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 		return nil, err
 	}
 	s.metrics = newMetrics(s.admins)
+	s.health = health.NewCollector(s.admins, s.cfg.SweepsEvery(), s.own)
+	s.watchDatabase(ctx)
 	s.metrics.registry.MustRegister(newPoolCollector(s.stats))
 	if err := s.startAdmin(ctx); err != nil {
 		return nil, err

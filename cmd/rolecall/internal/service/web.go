@@ -26,7 +26,7 @@ func (s *Service) webHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.accept, InstanceID: s.instance.String, Logger: s.logger, Ended: s.countEnded})
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.accept, InstanceID: s.instance.String, Logger: s.logger, Ended: s.countEnded, Acknowledged: &s.acknowledged})
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +94,9 @@ func (s *Service) apiHandler() (http.Handler, error) {
 			s.counted.Decided(r == clerksync.ReasonAllowed)
 		},
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
+		Appended: func(e clerksync.LoggedEntry) {
+			s.acknowledged.Remember(store.AcknowledgedEntry, store.EntryID(e.ID, e.Hash))
+		},
 	}
 	if s.cfg.CORS {
 		cfg.BrowserOrigins = s.cfg.AuthorizedParties
