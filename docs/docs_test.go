@@ -379,6 +379,18 @@ func TestDocsShowTheTestedTypeScript(t *testing.T) {
 	}
 }
 
+// TestDocsShowTheTestedFollowers: the examples of the document are functions and a file that tests
+// run.
+func TestDocsShowTheTestedFollowers(t *testing.T) {
+	t.Parallel()
+	shown := section(t, readDocument(t, "integrate.md"), "## Close sockets, evict caches, cut keys when somebody leaves")
+	examples := regexp.MustCompile("(?ms)^```(?:go|ts)\n(.*?)^```$").FindAllStringSubmatch(shown, -1)
+	require.Len(t, examples, 3)
+	for i, tested := range []string{"cmd/rolecall/follow_example_test.go", "api/client/typescript/examples/sockets.ts", "cmd/rolecall/follow_example_test.go"} {
+		require.Contains(t, readDocument(t, "../"+tested), examples[i][1], tested)
+	}
+}
+
 func TestDocsShowTheBuiltInPolicy(t *testing.T) {
 	t.Parallel()
 	policy := slices.Compact(named(`(?m)^ +- (\S+)$`, readDocument(t, "../api/policy/policy.yaml")))

@@ -292,6 +292,55 @@ func (q *Queries) MoveOld(ctx context.Context, db DBTX, arg MoveOldParams) error
 	return err
 }
 
+const NewestOf = `-- name: NewestOf :one
+SELECT own.number, own.published_at
+FROM unnest($1::text[]) AS chain (organization_id)
+CROSS JOIN LATERAL (
+    SELECT o.number, o.published_at
+    FROM rolecall.changes o
+    WHERE o.organization_id = chain.organization_id
+    ORDER BY o.number DESC
+    LIMIT 1 + $2::integer
+) own
+ORDER BY own.number DESC
+LIMIT 1 OFFSET $2::integer
+`
+
+type NewestOfParams struct {
+	OrganizationIds []string `json:"organization_ids"`
+	Newest          int32    `json:"newest"`
+}
+
+type NewestOfRow struct {
+	Number      int64     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
+// The change of some chains before their newest ones.
+func (q *Queries) NewestOf(ctx context.Context, db DBTX, arg NewestOfParams) (NewestOfRow, error) {
+	row := db.QueryRow(ctx, NewestOf, arg.OrganizationIds, arg.Newest)
+	var i NewestOfRow
+	err := row.Scan(&i.Number, &i.PublishedAt)
+	return i, err
+}
+
+const NewestOfAll = `-- name: NewestOfAll :one
+SELECT number, published_at FROM rolecall.changes ORDER BY number DESC LIMIT 1 OFFSET $1::integer
+`
+
+type NewestOfAllRow struct {
+	Number      int64     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
+// The change before the newest ones.
+func (q *Queries) NewestOfAll(ctx context.Context, db DBTX, newest int32) (NewestOfAllRow, error) {
+	row := db.QueryRow(ctx, NewestOfAll, newest)
+	var i NewestOfAllRow
+	err := row.Scan(&i.Number, &i.PublishedAt)
+	return i, err
+}
+
 const NextOldChain = `-- name: NextOldChain :one
 SELECT organization_id FROM rolecall.audit_heads WHERE organization_id > $1 ORDER BY organization_id LIMIT 1
 `
@@ -304,9 +353,12 @@ func (q *Queries) NextOldChain(ctx context.Context, db DBTX, after string) (stri
 }
 
 const PublishChanges = `-- name: PublishChanges :one
-WITH taken AS (
+WITH next AS (
+    SELECT u.id, sum(cardinality(u.entry_ids)) OVER (ORDER BY u.id) - cardinality(u.entry_ids) AS before
+    FROM (SELECT id, entry_ids FROM rolecall.unpublished ORDER BY id LIMIT $1::integer) u
+), taken AS (
     DELETE FROM rolecall.unpublished
-    WHERE id IN (SELECT u.id FROM rolecall.unpublished u ORDER BY u.id LIMIT $1::integer)
+    WHERE id IN (SELECT n.id FROM next n WHERE n.before < $2::bigint)
     RETURNING id, entry_ids, recorded_at
 ), entries AS (
     SELECT l.id, l.organization_id, row_number() OVER (ORDER BY t.id, e.place) AS place
@@ -323,17 +375,24 @@ WITH taken AS (
     LEFT JOIN rolecall.revisions shared ON shared.organization_id = ''
     ON CONFLICT (entry_id) DO NOTHING
     RETURNING number
+), ends AS (
+    SELECT (SELECT count(*) FROM next) < $1 AND (SELECT count(*) FROM next) = (SELECT count(*) FROM taken) AS whole
 ), moved AS (
     UPDATE rolecall.feed
     SET number = number + (SELECT count(*) FROM entries),
         published_at = CASE WHEN EXISTS (SELECT FROM entries) THEN now() ELSE published_at END,
-        complete_until = CASE WHEN (SELECT count(*) FROM taken) < $1 THEN greatest(complete_until, now()) ELSE complete_until END
+        complete_until = CASE WHEN (SELECT whole FROM ends) THEN greatest(complete_until, now()) ELSE complete_until END
     RETURNING number
 )
-SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, ((SELECT count(*) FROM taken) >= $1)::boolean AS more,
+SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT whole FROM ends)::boolean AS more,
     extract(epoch FROM clock_timestamp() - coalesce((SELECT min(t.recorded_at) FROM taken t), clock_timestamp()))::float8 AS waited
 FROM moved m
 `
+
+type PublishChangesParams struct {
+	Statements  int32 `json:"statements"`
+	MostEntries int64 `json:"most_entries"`
+}
 
 type PublishChangesRow struct {
 	Number  int64   `json:"number"`
@@ -342,10 +401,10 @@ type PublishChangesRow struct {
 	Waited  float64 `json:"waited"`
 }
 
-// Numbers what the oldest statements added. It must see what was committed before the lock was taken, so it is a statement of its
-// own. now() is when the transaction began: before this statement's snapshot.
-func (q *Queries) PublishChanges(ctx context.Context, db DBTX, statements interface{}) (PublishChangesRow, error) {
-	row := db.QueryRow(ctx, PublishChanges, statements)
+// Numbers what the oldest statements added, so many entries give or take one statement's. It must see what was committed before the
+// lock was taken, so it is a statement of its own. now() is when the transaction began: before this statement's snapshot.
+func (q *Queries) PublishChanges(ctx context.Context, db DBTX, arg PublishChangesParams) (PublishChangesRow, error) {
+	row := db.QueryRow(ctx, PublishChanges, arg.Statements, arg.MostEntries)
 	var i PublishChangesRow
 	err := row.Scan(
 		&i.Number,

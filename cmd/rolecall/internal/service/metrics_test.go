@@ -47,7 +47,7 @@ func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{
-		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1,
+		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1, "rolecall_clerk_calls": 1,
 		"rolecall_alarm": len(health.AlarmNames()), "rolecall_notice": len(health.NoticeNames()),
 		"rolecall_workspaces_needing_attention": len(clerksync.Needs()),
 	}, seen, "and no drift")
