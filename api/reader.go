@@ -26,8 +26,8 @@ const (
 	pairsWaiting = 8192
 )
 
-// newReader returns the one reader of all decisions on the primary. Requests that come while a query
-// is under way share the next one.
+// newReader returns the one reader of all decisions on the primary. Requests that come while a
+// query is under way share the next one.
 func newReader(standings *store.StandingReader) *rounds.Rounds[store.Pair, clerksync.Standing] {
 	return newRounds(standings.Read)
 }

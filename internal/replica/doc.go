@@ -1,4 +1,5 @@
-// Package replica answers reads from streaming replicas, as far as they are proven to be up to date.
+// Package replica answers reads from streaming replicas, as far as they are proven to be up to
+// date.
 //
 // It guarantees that an answer of a replica lacks nothing that was committed on the primary more
 // than [Config.MaxLag] before the answer arrived. Whatever can't be proven is for the primary: the
@@ -28,7 +29,8 @@
 // Positions are of one history. After a failover, a replica of the old primary may have a higher
 // position than the new primary. So the primary names its history with its position, and the proof
 // compares it with the one in the replica's tables, which is replayed like all else. While the
-// primary's own server isn't the one that its tables name, nothing is heard, and no replica answers.
+// primary's own server isn't the one that its tables name, nothing is heard, and no replica
+// answers.
 //
 // # Clocks
 //

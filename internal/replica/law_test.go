@@ -70,7 +70,7 @@ func TestLaw_NoReplicaAnswersLate(t *testing.T) {
 	answers := 0
 	rapid.Check(t, func(t *rapid.T) {
 		s.calm()
-		s.ready(0)
+		s.ready()
 		replica, member := rapid.IntRange(0, 1), rapid.IntRange(1, members)
 		t.Repeat(map[string]func(*rapid.T){
 			"change": func(t *rapid.T) {
@@ -120,12 +120,12 @@ func TestLaw_NoReplicaAnswersLateAfterAFailover(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s, o := startServers(t, 2), &oracle{}
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // of a test
+	rng := rand.New(rand.NewPCG(seed, 0))
 	for range failovers {
 		s.calm()
-		s.ready(0)
+		s.ready()
 		s.someSteps(rng, o)
 		if rng.IntN(2) == 0 { // the promoted one lacks what comes now
 			s.cutStream(0)

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,16 +66,14 @@ type positions struct {
 func (p *positions) add(h heard, bound time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	kept := p.all[:0]
-	for _, old := range p.all {
-		if old.history == h.history && age(old.at, h.at) < rememberedFor {
-			kept = append(kept, old)
-		}
-	}
-	p.all = append(kept, h)
+	p.all = slices.DeleteFunc(p.all, func(old heard) bool { return old.history != h.history || age(old.at, h.at) >= rememberedFor })
+	p.all = append(p.all, h)
 	var recent []heard
-	for i := len(p.all) - 1; i >= 0 && age(p.all[i].at, h.at) <= bound; i-- {
-		recent = append(recent, p.all[i])
+	for _, known := range slices.Backward(p.all) {
+		if age(known.at, h.at) > bound {
+			break
+		}
+		recent = append(recent, known)
 	}
 	p.recent.Store(&recent)
 }
@@ -114,8 +113,8 @@ func (p *positions) reached(lsn uint64, history string, now time.Time, limit tim
 func (p *positions) delay(lsn uint64, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := len(p.all) - 1; i >= 0; i-- {
-		if p.all[i].lsn <= lsn {
+	for i, known := range slices.Backward(p.all) {
+		if known.lsn <= lsn {
 			if i == len(p.all)-1 {
 				return 0, true
 			}

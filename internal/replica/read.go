@@ -76,7 +76,7 @@ func (v *view) query(ctx context.Context, sql string, args []any) (pgx.Rows, err
 }
 
 // judge refuses a server that isn't proven to have what a position covers.
-func (p place) judge(h heard) error {
+func (p *place) judge(h heard) error {
 	switch {
 	case !p.inRecovery:
 		return unfit(OutcomeNotInRecovery)

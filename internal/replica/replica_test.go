@@ -16,7 +16,7 @@ func TestReplica_PausedReplica(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 1)
-	s.ready(0)
+	s.ready()
 	proven := s.set
 	open := proven.cfg
 	open.unproven = true
@@ -42,20 +42,20 @@ func TestReplica_PausedReplica(t *testing.T) {
 	delay := proven.replicas[0].Status().Delay
 	require.NotNil(t, delay)
 	s.replicas[0].ResumeReplay()
-	s.ready(0)
+	s.ready()
 	version, _, answered = s.ask(0, 1)
 	require.True(t, answered)
 	require.EqualValues(t, 1, version)
 }
 
-// TestReplica_ProofComesBeforeTheSnapshot: a replica that catches up during a single statement shows
-// the past and the newest position. The proof is a statement of its own, and what follows it shows
-// what the position covers.
+// TestReplica_ProofComesBeforeTheSnapshot: a replica that catches up during a single statement
+// shows the past and the newest position. The proof is a statement of its own, and what follows it
+// shows what the position covers.
 func TestReplica_ProofComesBeforeTheSnapshot(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 1)
-	s.ready(0)
+	s.ready()
 	replica := s.replicas[0]
 	const lsn, lock = "(pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint", 7
 	for _, together := range []bool{true, false} {
@@ -106,7 +106,7 @@ func TestReplica_PromotedReplicaAnswersNothing(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 1)
-	s.ready(0)
+	s.ready()
 	s.replicas[0].Promote()
 	require.Eventually(t, func() bool { // once the machine is quick enough
 		s.hear()
@@ -126,7 +126,7 @@ func TestReplica_LateAnswerDoesNotCount(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 1)
-	s.ready(0)
+	s.ready()
 	read := func(sql string) (unanswered bool) {
 		_, unanswered, _ = s.set.replicas[0].Read(t.Context(), func(db DB) error {
 			var none *string
@@ -142,11 +142,11 @@ func TestReplica_LateAnswerDoesNotCount(t *testing.T) {
 	require.Equal(t, before+1, count(OutcomeLate))
 	require.True(t, read("SELECT NULL::text"), "it rests")
 	s.clock.advance(longestRest)
-	s.ready(0)
+	s.ready()
 	require.True(t, read("SELECT NULL::text FROM nowhere.at_all"))
 	require.EqualValues(t, 1, count(OutcomeFailed))
 	s.clock.advance(longestRest)
-	s.ready(0)
+	s.ready()
 	before = count(OutcomeLate)
 
 	_, unanswered, err := s.set.replicas[0].Read(t.Context(), func(db DB) error { // the answer comes in time, and is read late

@@ -21,8 +21,8 @@ const noteSQL = `INSERT INTO rolecall.database_identity (system_identifier, time
 		'rolecall.database_identity'::regclass::oid::bigint, now(), '' FROM pg_control_system()
 	ON CONFLICT (one) DO UPDATE SET timeline = excluded.timeline, changed_at = clock_timestamp(), change = 'a failover'`
 
-// servers are a primary with replicas, a process that reads from them, and the networks between all.
-// One row for each member has the version of its last change.
+// servers are a primary with replicas, a process that reads from them, and the networks between
+// all. One row for each member has the version of its last change.
 type servers struct {
 	t        testing.TB
 	primary  *pgtest.Cluster
@@ -60,7 +60,7 @@ const (
 )
 
 // startServers starts servers, and a set that asks nobody by itself.
-func startServers(t testing.TB, n int, change ...func(*Config)) *servers {
+func startServers(t testing.TB, n int) *servers {
 	t.Helper()
 	s := &servers{t: t, clock: &clock{}}
 	s.primary = pgtest.NewCluster(t, map[string]string{
@@ -78,12 +78,12 @@ func startServers(t testing.TB, n int, change ...func(*Config)) *servers {
 	for _, r := range s.replicas {
 		s.ways = append(s.ways, pgtest.NewSwitch(t, r.Addr()))
 	}
-	s.connect(change...)
+	s.connect()
 	return s
 }
 
 // connect opens the process's pools.
-func (s *servers) connect(change ...func(*Config)) {
+func (s *servers) connect() {
 	s.t.Helper()
 	open := func(c pgpool.Config) *pgxpool.Pool {
 		pool, err := pgpool.Open(context.WithoutCancel(s.t.Context()), c)
@@ -103,9 +103,6 @@ func (s *servers) connect(change ...func(*Config)) {
 			*into = open(pgpool.Config{URL: s.ways[i].URL(r.URL("rolecall")), Needs: pgpool.Needs{ReadOnly: true}, MaxConns: 2, Copies: lineage, Within: time.Second})
 		}
 		cfg.Replicas = append(cfg.Replicas, source)
-	}
-	for _, c := range change {
-		c(&cfg)
 	}
 	s.set = newSet(cfg)
 }
@@ -141,16 +138,16 @@ func (s *servers) ask(i, member int) (version int64, asOf time.Time, answered bo
 	return version, asOf, !unanswered
 }
 
-// ready hears and looks until a replica answers.
-func (s *servers) ready(i int) {
+// ready hears and looks until the first replica answers.
+func (s *servers) ready() {
 	s.t.Helper()
 	for until := time.Now().Add(20 * time.Second); ; {
 		s.hear()
-		s.look(i)
-		if _, _, answered := s.ask(i, 1); answered {
+		s.look(0)
+		if _, _, answered := s.ask(0, 1); answered {
 			return
 		}
-		require.True(s.t, time.Now().Before(until), "%v %s", s.set.replicas[i].Status(), s.set.Unheard())
+		require.True(s.t, time.Now().Before(until), "%v %s", s.set.replicas[0].Status(), s.set.Unheard())
 		s.clock.advance(bound / hearsWithin)
 	}
 }
@@ -174,8 +171,8 @@ func (s *servers) cutStream(i int) {
 	s.streams[i].Cut()
 }
 
-// failOver kills the primary and promotes the first replica, which takes its place. Nobody notes it.
-// The second one follows it at once, or still waits for the old one.
+// failOver kills the primary and promotes the first replica, which takes its place. Nobody notes
+// it. The second one follows it at once, or still waits for the old one.
 func (s *servers) failOver(follows bool) {
 	s.t.Helper()
 	s.writer.Close()

@@ -21,9 +21,9 @@ import (
 
 // Config is everything that can be configured, from the environment and the files that it names for
 // secrets. The tag "secret" redacts a value where it is printed ("all" of it, or what isn't part of
-// a Postgres "url", a list of "urls" or a "web" address); the values of all but the last may come from files. "help" is
-// a value's line in .env.example and in docs/configuration.md, and "needed" says there what doesn't
-// work without it.
+// a Postgres "url", a list of "urls" or a "web" address); the values of all but the last may come
+// from files. "help" is a value's line in .env.example and in docs/configuration.md, and "needed"
+// says there what doesn't work without it.
 type Config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" needed:"everything" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); rolecall dev starts one if this is empty"`
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"URL of the same database with a role that may only read; the API reads through it; default: DATABASE_URL"`

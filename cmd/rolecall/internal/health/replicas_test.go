@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAlarms_OfReplicas: a replica that hasn't answered for a minute is an alarm, and a failover or a
-// restart of it isn't.
+// TestAlarms_OfReplicas: a replica that hasn't answered for a minute is an alarm, and a failover or
+// a restart of it isn't.
 func TestAlarms_OfReplicas(t *testing.T) {
 	t.Parallel()
 	own := func(replicas ...Replica) Situation { return Situation{Own: Own{Replicas: replicas}} }
