@@ -31,6 +31,7 @@ surroundings: ## Run the tests that need servers of their own, load the machine 
 laws: ## Run the laws of the merge rule over 10,000 histories each, 800 through the whole program, and 2,000 of replicas
 	go test ./sync -run Law -count=1 -rapid.checks=10000
 	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant|TestFollower_KnowsTheMembers' -count=1 -rapid.checks=200
+	ROLECALL_TEST_SURROUNDINGS=1 go test ./internal/replica -run 'TestLaw_NoReplicaAnswersLate$$' -count=1 -rapid.checks=2000 -timeout 20m
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds
