@@ -134,7 +134,7 @@ func (d *doctor) risks(setting string, r pgpool.Report, needs pgpool.Needs) (fou
 	}
 	wanted, _, err := d.cfg.LimitOf()
 	if wanted == 0 {
-		wanted = config.UsualOf(d.which)
+		wanted = d.cfg.Usual(d.which)
 	}
 	if allowed := r.Limit - config.SpareConns; err == nil && setting == d.cfg.DirectSetting() && r.Limiter != "" && wanted > allowed {
 		found = append(found, doubtful(setting, fmt.Sprintf("raise the limit, or set ROLECALL_MAX_CONNECTIONS to %d", allowed),
