@@ -128,6 +128,10 @@ func (d *doctor) risks(setting string, r pgpool.Report, needs pgpool.Needs) (fou
 	if !r.Fsync || !r.FullPages {
 		found = append(found, doubtful(setting, "set fsync and full_page_writes to on", "Postgres may lose committed data in a crash"))
 	}
+	if r.Identity.Timeline == 0 && setting == d.cfg.DirectSetting() {
+		found = append(found, doubtful(setting, "see docs/scale.md, Ask what your role may read",
+			"Postgres doesn't tell the role %s its timeline: a failover is only noticed if it loses what a running process acknowledged", r.User))
+	}
 	if r.Superuser {
 		found = append(found, doubtful(setting, "give Rolecall a role of its own that owns the schema "+migrations.Schema+" and nothing else",
 			"the role %s is a superuser", r.User))
