@@ -60,6 +60,7 @@ func BenchmarkWholeProgram(b *testing.B) {
 	b.Run("webhooks", s.webhooks)
 	b.Run("drain", s.drain)
 	b.Run("enforced", s.enforced)
+	b.Run("heard", s.heard)
 	b.Run("growth", s.growth)
 	if os.Getenv(withFlat) != "" {
 		b.Run("flat", s.flat)

@@ -35,6 +35,7 @@ type clerk struct {
 
 	secret       string // of the webhooks
 	serviceToken string // of a service that asks about any user
+	followsToken string // of a service that follows the change feed
 	settings     []string
 }
 
@@ -52,10 +53,13 @@ func startClerk(b *testing.B) *clerk {
 	token, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(b, err)
 	c.serviceToken = token
+	follows, followsHash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("follows ", 8)))
+	require.NoError(b, err)
+	c.followsToken = follows
 	c.settings = []string{
 		"CLERK_WEBHOOK_SIGNING_SECRET=" + c.secret, "CLERK_ISSUER=" + c.Issuer(), "CLERK_JWKS_URL=" + simulator.URL + "/.well-known/jwks.json",
 		"CLERK_INSTANCE_ID=" + c.InstanceID(), "CLERK_AUTHORIZED_PARTIES=" + c.AuthorizedParty(),
-		"ROLECALL_SERVICE_TOKEN_HASHES=bench:" + hash, "ROLECALL_LISTEN_ADDR=127.0.0.1:0", "ROLECALL_ADMIN_ADDR=127.0.0.1:0", "ROLECALL_STOP_DELAY=0s",
+		"ROLECALL_SERVICE_TOKEN_HASHES=bench:" + hash + ",follower:" + followsHash + "/scopes=read", "ROLECALL_LISTEN_ADDR=127.0.0.1:0", "ROLECALL_ADMIN_ADDR=127.0.0.1:0", "ROLECALL_STOP_DELAY=0s",
 	}
 	return c
 }
