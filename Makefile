@@ -2,7 +2,7 @@
 TOOL := go tool -modfile=.ci/tools.mod
 
 # The packages whose tests `make surroundings` looks through.
-SURROUNDINGS := ./cmd/rolecall ./cmd/rolecall/internal/console ./cmd/rolecall/internal/service ./jobs
+SURROUNDINGS := ./cmd/rolecall ./cmd/rolecall/internal/console ./cmd/rolecall/internal/service ./internal/replica ./jobs
 
 .PHONY: help
 help: ## List the targets

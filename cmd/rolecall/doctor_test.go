@@ -118,6 +118,12 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 			}, "schema", doctor.VerdictWrong, "no schema", "rolecall migrate",
 		},
 		"a role without rights": {withoutRights, "DATABASE_URL", doctor.VerdictWrong, "may not use the schema", "GRANT USAGE"},
+		"a timeline that isn't told": {
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				pgtest.Untold(t, b.env["DATABASE_URL"], "55000")
+			}, "DATABASE_URL", doctor.VerdictWarning, "its timeline", "Ask what your role may read",
+		},
 		"another database to read": {
 			func(t *testing.T, b *sweepBundle) {
 				t.Helper()
@@ -186,7 +192,7 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 			e, text := b.examined(t, code)
 			found := findings(e, tc.check)
 			require.NotEmpty(t, found, text)
-			i := max(0, slices.IndexFunc(found, func(f doctor.Finding) bool { return f.State == tc.state }))
+			i := max(0, slices.IndexFunc(found, func(f doctor.Finding) bool { return f.State == tc.state && strings.Contains(f.Detail, tc.detail) }))
 			require.Equal(t, tc.state, found[i].State, text)
 			require.Contains(t, found[i].Detail, tc.detail)
 			require.Contains(t, found[i].Cure, tc.cure)

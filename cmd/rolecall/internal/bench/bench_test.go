@@ -60,8 +60,10 @@ func BenchmarkWholeProgram(b *testing.B) {
 	b.Run("webhooks", s.webhooks)
 	b.Run("drain", s.drain)
 	b.Run("enforced", s.enforced)
-	b.Run("heard", s.heard)
 	b.Run("growth", s.growth)
+	b.Run("feed", s.feed)
+	b.Run("replicas", s.replicas)
+	b.Run("several", s.several)
 	if os.Getenv(withFlat) != "" {
 		b.Run("flat", s.flat)
 	}

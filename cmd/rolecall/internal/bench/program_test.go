@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,7 +36,6 @@ type clerk struct {
 
 	secret       string // of the webhooks
 	serviceToken string // of a service that asks about any user
-	followsToken string // of a service that follows the change feed
 	settings     []string
 }
 
@@ -53,15 +53,19 @@ func startClerk(b *testing.B) *clerk {
 	token, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(b, err)
 	c.serviceToken = token
-	follows, followsHash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("follows ", 8)))
-	require.NoError(b, err)
-	c.followsToken = follows
 	c.settings = []string{
 		"CLERK_WEBHOOK_SIGNING_SECRET=" + c.secret, "CLERK_ISSUER=" + c.Issuer(), "CLERK_JWKS_URL=" + simulator.URL + "/.well-known/jwks.json",
 		"CLERK_INSTANCE_ID=" + c.InstanceID(), "CLERK_AUTHORIZED_PARTIES=" + c.AuthorizedParty(),
-		"ROLECALL_SERVICE_TOKEN_HASHES=bench:" + hash + ",follower:" + followsHash + "/scopes=read", "ROLECALL_LISTEN_ADDR=127.0.0.1:0", "ROLECALL_ADMIN_ADDR=127.0.0.1:0", "ROLECALL_STOP_DELAY=0s",
+		"ROLECALL_SERVICE_TOKEN_HASHES=bench:" + hash, "ROLECALL_LISTEN_ADDR=127.0.0.1:0", "ROLECALL_ADMIN_ADDR=127.0.0.1:0", "ROLECALL_STOP_DELAY=0s",
 	}
 	return c
+}
+
+// with returns the same Clerk with further settings of programs. The last of two values counts.
+func (c *clerk) with(settings ...string) *clerk {
+	more := *c
+	more.settings = slices.Concat(c.settings, settings)
+	return &more
 }
 
 // token makes a session token that outlives the benchmark.

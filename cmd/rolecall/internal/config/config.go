@@ -21,12 +21,14 @@ import (
 
 // Config is everything that can be configured, from the environment and the files that it names for
 // secrets. The tag "secret" redacts a value where it is printed ("all" of it, or what isn't part of
-// a Postgres "url" or a "web" address); the values of the first two may come from files. "help" is
+// a Postgres "url", a list of "urls" or a "web" address); the values of all but the last may come from files. "help" is
 // a value's line in .env.example and in docs/configuration.md, and "needed" says there what doesn't
 // work without it.
 type Config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" needed:"everything" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); rolecall dev starts one if this is empty"`
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"URL of the same database with a role that may only read; the API reads through it; default: DATABASE_URL"`
+	ReplicaURLs       []string      `env:"ROLECALL_REPLICA_DATABASE_URLS" secret:"urls" help:"URLs of streaming replicas that may answer reads, comma-separated, each of one server; a comma in a password is %2C; default: only the primary answers"`
+	ReplicaMaxLag     time.Duration `env:"ROLECALL_REPLICA_MAX_LAG" envDefault:"250ms" help:"how long after the primary a replica's answers enforce a removal at the latest, from 50ms to 10s; what isn't proven to be within it is answered by the primary"`
 	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same database without a transaction pooler; needed if DATABASE_URL leads to one"`
 	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"the most connections that one process opens to Postgres; default: pool_max_conns of the URL, else as docs/operate.md says (Size the connections)"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" needed:"serve (not with --no-web)" help:"signing secret of the webhook endpoint (whsec_…); during a rotation both, comma-separated"`
@@ -96,7 +98,7 @@ func (c Config) missing(which Parts) (out []missingError) {
 
 // check returns an error for each wrong setting. A missing setting is not wrong.
 func (c Config) check(which Parts) error {
-	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk(), c.checkRetention()}
+	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkReplicas(), c.checkAddresses(which), c.checkClerk(), c.checkRetention()}
 	if _, err := c.ParsedOperatorTokens(); err != nil {
 		errs = append(errs, err)
 	}
@@ -244,6 +246,12 @@ func redact(how, value string) string {
 		return hide(value)
 	case how == "url":
 		return redactURL(value)
+	case how == "urls":
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			parts[i] = redactURL(parts[i])
+		}
+		return strings.Join(parts, ",")
 	case how == "web":
 		parts := strings.Split(value, ",")
 		for i := range parts {

@@ -55,7 +55,7 @@ func (d *doctor) close() {
 func (d *doctor) look(ctx context.Context) []Finding {
 	d.clerk, _ = d.openClerk() // the findings about settings say why there is none
 	groups := []func(context.Context) []Finding{
-		func(ctx context.Context) []Finding { defer close(d.examined); return d.database(ctx) }, d.otherDatabases, d.keys, d.clerkLists, d.addresses,
+		func(ctx context.Context) []Finding { defer close(d.examined); return d.database(ctx) }, d.otherDatabases, d.replicas, d.keys, d.clerkLists, d.addresses,
 	}
 	found := make([][]Finding, len(groups))
 	var looking sync.WaitGroup

@@ -30,7 +30,7 @@ func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 	t.Cleanup(db.Close)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(health.NewCollector(db, time.Hour, func() health.Own {
-		return health.Own{Lockout: &auth.Lockout{Refused: 5}, PolicyRefused: errors.New("no such file")}
+		return health.Own{Lockout: &auth.Lockout{Refused: 5}, PolicyRefused: errors.New("no such file"), Replicas: []health.Replica{{Away: time.Hour}}}
 	}))
 	families, err := registry.Gather()
 	require.NoError(t, err)
@@ -39,7 +39,7 @@ func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 		for _, metric := range family.GetMetric() {
 			seen[family.GetName()]++
 			value := metric.GetGauge().GetValue()
-			if family.GetName() == "rolecall_alarm" && slices.Contains([]health.AlarmName{health.AlarmLockout, health.AlarmPolicy}, health.AlarmName(metric.GetLabel()[0].GetValue())) {
+			if family.GetName() == "rolecall_alarm" && slices.Contains([]health.AlarmName{health.AlarmLockout, health.AlarmPolicy, health.AlarmReplicas}, health.AlarmName(metric.GetLabel()[0].GetValue())) {
 				require.InDelta(t, 1, value, 0)
 				continue
 			}
