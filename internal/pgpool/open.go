@@ -99,7 +99,7 @@ func (c Config) hook(cfg *pgxpool.Config, s *sessions) {
 	c.size(cfg)
 	cfg.BeforeConnect = func(_ context.Context, cfg *pgx.ConnConfig) error {
 		c.Lineage.leadingFirst(&cfg.Config)
-		cfg.DialFunc = c.Lineage.unlessCut(cfg.DialFunc)
+		cfg.DialFunc = c.Lineage.boundCancels(cfg.DialFunc)
 		return nil
 	}
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {

@@ -113,7 +113,7 @@ func (s seen) judgeServer(n Needs) error {
 	return nil
 }
 
-// judgeStandby refuses a server that isn't a standby of the known primary. A pooler is refused, too:
+// judgeStandby refuses a server that isn't a standby of the known primary. It refuses a pooler, too:
 // one for transactions keeps no setting, so that a statement could be answered from the snapshot of
 // the one before it.
 func (s seen) judgeStandby(primary Identity) error {
@@ -123,11 +123,11 @@ func (s seen) judgeStandby(primary Identity) error {
 	switch {
 	case !s.direct:
 		return refuse(ReasonPooler, "there is a pooler between: name the replica itself")
-	case !s.inRecovery:
-		return refuse(ReasonNoStandby, "the server isn't in recovery: it is a primary, and no replica: name a streaming standby, or leave it out")
 	case primary.elsewhere(s.identity):
 		return refuse(ReasonOtherSystem, "the server is of another cluster (system %s) than the primary (system %s): its data are of another database",
 			s.identity.System, primary.System)
+	case !s.inRecovery:
+		return refuse(ReasonNoStandby, "the server isn't in recovery: it is a primary, and no replica: let it follow the primary, or leave it out")
 	}
 	return nil
 }

@@ -18,14 +18,19 @@ const replicaTimeout = 3 * time.Second
 // errNotFollowing says that a replica is of the time before a failover.
 var errNotFollowing = errors.New("it has yet to follow the primary: it is of the history before a failover")
 
+// errOtherHistory says of a replica that tells no cluster that it doesn't follow the primary for now.
+var errOtherHistory = errors.New("its mirror has another history than the primary's: it is of another database, or has yet to follow the primary " +
+	"after a failover")
+
 // CheckReplica compares a replica with its primary. wrong says why it can never answer. away says
-// that it can't be reached now, or that it has yet to follow the primary: it may answer later. The
-// sessions of the replica are opened with pgpool.Config.Copies, which refuses other clusters.
+// that it can't be reached now, that it was promoted, or that it has yet to follow the primary: it
+// may answer later, and no process may fail to start after a failover. The sessions of the replica
+// are opened with pgpool.Config.Copies, which refuses other clusters.
 func CheckReplica(ctx context.Context, replica, primary store.DBTX) (wrong, away error) {
 	ctx, cancel := context.WithTimeout(ctx, replicaTimeout)
 	defer cancel()
 	copied, err := readCopy(ctx, replica)
-	if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
+	if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok && refused.Reason != pgpool.ReasonNoStandby {
 		return refused, nil
 	}
 	if err != nil {
@@ -40,8 +45,7 @@ func CheckReplica(ctx context.Context, replica, primary store.DBTX) (wrong, away
 	case copied.history == original.history:
 		return nil, nil
 	case copied.system == "" || original.system == "": // else it is of the same cluster
-		return errors.New("its mirror has another history than the primary's: it is of another database, or doesn't follow the primary any more: " +
-			"name a streaming replica of the primary"), nil
+		return nil, errOtherHistory
 	default:
 		return nil, errNotFollowing
 	}

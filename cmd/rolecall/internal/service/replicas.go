@@ -43,7 +43,7 @@ func (s *Service) openReplicas(ctx context.Context, o opener, which config.Parts
 			errs = append(errs, fmt.Errorf("%s: %s: %w", config.ReplicaSetting(), source.Name, wrong))
 		}
 		if away != nil {
-			s.logger.WarnContext(ctx, "the replica can't be reached: the primary answers until it can", "replica", source.Name, "error", pgpool.Explain(away))
+			s.logger.WarnContext(ctx, "the replica can't answer: the primary does until it can", "replica", source.Name, "error", pgpool.Explain(away))
 		}
 	}
 	s.replicaSources = c

@@ -325,7 +325,7 @@ func TestReplicas_AtTheStart(t *testing.T) {
 	r.ways[0].Turn("127.0.0.1:1")
 	r.ways[0].Cut()
 	r.Restart(t, cfg, config.Parts{Web: true, Workers: true})
-	require.Contains(t, r.Log.String(), "the replica can't be reached: the primary answers until it can")
+	require.Contains(t, r.Log.String(), "the replica can't answer: the primary does until it can")
 	require.Equal(t, http.StatusOK, r.May(t, admins, workspace, "reports:read"))
 	r.ways[0].Turn(r.replicas[0].Addr())
 	r.answering(t, admins, workspace)
@@ -336,11 +336,10 @@ func TestReplicas_AtTheStart(t *testing.T) {
 	r.primary.Exec("", "CREATE DATABASE another")
 	r.replicas[0].CatchUp(r.primary)
 	for fault, url := range map[string]string{
-		"isn't in recovery":         r.primary.URL("rolecall"),
 		"of another cluster":        otherReplica.URL("rolecall"),
 		"it leads to the database":  r.replicas[0].URL("another"),
 		"there is a pooler between": pgtest.PgBouncer(t, r.replicas[0].URL("rolecall"), pgtest.SessionPooling),
-		"the server isn't":          otherURL,
+		"the server is of another":  otherURL,
 	} {
 		cfg.ReplicaURLs = []string{url}
 		cfg.ListenAddr, cfg.AdminAddr = "127.0.0.1:0", "127.0.0.1:0"
@@ -352,6 +351,10 @@ func TestReplicas_AtTheStart(t *testing.T) {
 			return f.State == doctor.VerdictWrong && f.Check == config.ReplicaSetting() && strings.Contains(f.Detail, fault)
 		}), "%v", found)
 	}
+	cfg.ReplicaURLs = []string{r.primary.URL("rolecall")} // as after a failover, if the primary was a replica
+	r.Restart(t, cfg, config.Parts{Web: true, Workers: true})
+	require.Contains(t, r.Log.String(), "it is a primary, and no replica")
+	require.Equal(t, http.StatusOK, r.May(t, admins, workspace, "reports:read"))
 	cfg.ReplicaURLs = []string{r.ways[0].URL(r.replicas[0].URL("rolecall"))}
 	require.True(t, slices.ContainsFunc(doctor.Examine(context.WithoutCancel(t.Context()), cfg, config.Parts{Web: true}, nil, nil).Checks, func(f doctor.Finding) bool {
 		return f.State == doctor.VerdictOK && f.Check == config.ReplicaSetting()
