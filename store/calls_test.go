@@ -38,7 +38,7 @@ func TestLeaseCalls_NoWindowHasMoreThanAllMaySend(t *testing.T) {
 	enough := func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(sent) >= 200 || !time.Now().Before(end)
+		return len(sent) >= 140 || !time.Now().Before(end)
 	}
 	for n := range uint64(4) {
 		rng := rand.New(rand.NewPCG(n, 1))

@@ -79,6 +79,9 @@ func TestDoctor_FindsAllWell(t *testing.T) {
 	require.Contains(t, findings(e, "Clerk instance")[0].Detail, b.clerk.InstanceID())
 	require.Contains(t, findings(e, "Clerk's list of memberships")[0].Detail, "2 in all")
 	require.Equal(t, doctor.VerdictWarning, findings(e, "last webhook")[0].State, "none ever came")
+	var calls int
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.clerk_calls WHERE held = 0 AND cardinality(sent) > 0").Scan(&calls))
+	require.Positive(t, calls, "all processes count doctor's calls")
 	code, _, _ := runCommand(t, b.env, "doctor", "--nonsense")
 	require.Equal(t, exitUsage, code)
 }

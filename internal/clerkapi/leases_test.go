@@ -318,3 +318,30 @@ func TestLeases_AreGivenBackAtTheEnd(t *testing.T) {
 		require.EqualValues(t, 1, lease.Used)
 	})
 }
+
+// TestLeases_EndIfTheyCannotBeProlonged: work that has begun sends no call that the others don't
+// count any more. A process that was stopped does the same when it goes on.
+func TestLeases_EndIfTheyCannotBeProlonged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, w := newBoard(), always(http.StatusOK, okDevelopment)
+		client := sharing(t, 1, b, w)[0]
+		var begun []context.Context
+		for range 5 {
+			ctx := clerkapi.Interactive(t.Context(), clerkapi.ForRemoval)
+			_, err := client.Instance(ctx)
+			require.NoError(t, err)
+			begun = append(begun, ctx)
+		}
+		b.set(func(b *board) { b.away = true })
+		wait(1500 * time.Millisecond)
+		_, err := client.Instance(begun[0])
+		require.NoError(t, err, "leased for two seconds")
+		wait(3 * time.Second)
+		for _, ctx := range begun {
+			_, _ = client.Instance(ctx)
+		}
+		require.Len(t, w.times(), 5+1+1, "what a client may send without a lease")
+		client.Close()
+	})
+}

@@ -18,8 +18,8 @@ type Proof struct {
 
 // QueryProven runs a statement after a proof. The proof has ended before the statement takes its
 // snapshot: both are messages of one pipeline, which Postgres answers one after the other in one
-// transaction, and in READ COMMITTED each statement has its own snapshot. So what the proof saw of a
-// server that only goes forward holds for the statement. In a single statement it wouldn't:
+// transaction, and in READ COMMITTED each statement has its own snapshot. So what the proof saw of
+// a server that only goes forward holds for the statement. In a single statement it wouldn't:
 // Postgres takes the snapshot first and calls functions afterwards.
 //
 // The pool's sessions must keep their settings: a pool of [Open].

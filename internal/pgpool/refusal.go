@@ -113,9 +113,9 @@ func (s seen) judgeServer(n Needs) error {
 	return nil
 }
 
-// judgeStandby refuses a server that isn't a standby of the known primary. It refuses a pooler, too:
-// one for transactions keeps no setting, so that a statement could be answered from the snapshot of
-// the one before it.
+// judgeStandby refuses a server that isn't a standby of the known primary. It refuses a pooler,
+// too: one for transactions keeps no setting, so that a statement could be answered from the
+// snapshot of the one before it.
 func (s seen) judgeStandby(primary Identity) error {
 	if err := s.judgeDatabase(); err != nil {
 		return err

@@ -18,7 +18,7 @@ const replicaTimeout = 3 * time.Second
 // errNotFollowing says that a replica is of the time before a failover.
 var errNotFollowing = errors.New("it has yet to follow the primary: it is of the history before a failover")
 
-// errOtherHistory says of a replica that tells no cluster that it doesn't follow the primary for now.
+// errOtherHistory says that a replica, which doesn't tell its cluster, has another history.
 var errOtherHistory = errors.New("its mirror has another history than the primary's: it is of another database, or has yet to follow the primary " +
 	"after a failover")
 

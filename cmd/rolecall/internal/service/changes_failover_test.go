@@ -13,9 +13,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestFollower_LearnsThatChangesWereLost: after a failover to a standby that lacks the last removal,
-// a service that had heard of it is told to begin anew. One that hadn't goes on. Both hear of it
-// again once the sweep has found it.
+// TestFollower_LearnsThatChangesWereLost: after a failover to a standby that lacks the last
+// removal, a service that had heard of it is told to begin anew. One that hadn't goes on. Both hear
+// of it again once the sweep has found it.
 func TestFollower_LearnsThatChangesWereLost(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()

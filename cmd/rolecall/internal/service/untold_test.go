@@ -13,8 +13,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestServe_WhereTheServerDoesNotTell: at Aurora, nothing tells of the WAL. Everything but noticing a
-// failover works, the change feed included.
+// TestServe_WhereTheServerDoesNotTell: at Aurora, nothing tells of the WAL. Everything but noticing
+// a failover works, the change feed included.
 func TestServe_WhereTheServerDoesNotTell(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
