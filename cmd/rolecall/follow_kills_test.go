@@ -20,8 +20,8 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestFollow_ThroughKillsAndRestarts: two processes behind a balancer are killed and restarted while
-// Clerk delivers. A follower gets every change of the audit log once, in its order.
+// TestFollow_ThroughKillsAndRestarts: two processes behind a balancer are killed and restarted
+// while Clerk delivers. A follower gets every change of the audit log once, in its order.
 func TestFollow_ThroughKillsAndRestarts(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
