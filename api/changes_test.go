@@ -177,8 +177,8 @@ func TestChanges_WaitForOne(t *testing.T) {
 	}
 }
 
-// TestChanges_OutlastTheTimesOfOtherRequests: neither the server's time-outs nor the handler's cut a
-// request that waits, nor its connection.
+// TestChanges_OutlastTheTimesOfOtherRequests: neither the server's time-outs nor the handler's cut
+// a request that waits, nor its connection.
 func TestChanges_OutlastTheTimesOfOtherRequests(t *testing.T) {
 	t.Parallel()
 	b, _ := setupFeed(t, nil)

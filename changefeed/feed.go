@@ -21,6 +21,9 @@ const (
 	// lookTimeout bounds one look, and readTimeout one page.
 	lookTimeout = 5 * time.Second
 	readTimeout = 5 * time.Second
+	// publishTimeout bounds one transaction that publishes. It is enough for what a single statement
+	// by hand may add: some million entries.
+	publishTimeout = time.Minute
 	// partingWait is how long a consumer may wait at a process that is stopping. Its balancer may not
 	// know that yet: consumers who are answered at once would come back at once.
 	partingWait = time.Second

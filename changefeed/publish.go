@@ -29,9 +29,7 @@ func (f *Feed) run(ctx context.Context) {
 // lookOnce publishes what waits, wakes the consumers that wait for it, and returns how long to
 // pause.
 func (f *Feed) lookOnce(ctx context.Context) (pause time.Duration) {
-	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	stuck, err := f.publish(bounded)
+	stuck, err := f.publish(ctx)
 	if ctx.Err() == nil {
 		f.told(ctx, err)
 	}
@@ -43,17 +41,13 @@ func (f *Feed) lookOnce(ctx context.Context) (pause time.Duration) {
 
 // publish publishes all that waits, unless another process does. It is stuck if nobody may.
 func (f *Feed) publish(ctx context.Context) (stuck bool, err error) {
-	number, waiting, err := store.FeedProgress(ctx, f.cfg.Pool)
+	number, waiting, err := f.progress(ctx)
 	if err != nil {
 		return false, err
 	}
 	f.reached(number)
 	for waiting {
-		var done store.Published
-		err := pgx.BeginFunc(ctx, f.cfg.Pool, func(tx pgx.Tx) (err error) {
-			done, err = store.Publish(ctx, tx)
-			return err
-		})
+		done, err := f.publishSome(ctx)
 		if err != nil || done.Busy || done.Unnoted {
 			return done.Unnoted, err
 		}
@@ -64,6 +58,22 @@ func (f *Feed) publish(ctx context.Context) (stuck bool, err error) {
 		waiting = done.More
 	}
 	return false, nil
+}
+
+func (f *Feed) progress(ctx context.Context) (number int64, waiting bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return store.FeedProgress(ctx, f.cfg.Pool)
+}
+
+func (f *Feed) publishSome(ctx context.Context) (done store.Published, err error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	err = pgx.BeginFunc(ctx, f.cfg.Pool, func(tx pgx.Tx) (err error) {
+		done, err = store.Publish(ctx, tx)
+		return err
+	})
+	return done, err
 }
 
 // reached notes the last number that was given, and wakes those who wait for another one. It is a

@@ -52,7 +52,7 @@ func readCode(t *testing.T) code {
 
 var (
 	metricName  = regexp.MustCompile(`^rolecall_[a-z_]+$`)
-	settingName = regexp.MustCompile(`\benv:"([A-Z_]+)"( secret:"(?:all|url)")?`)
+	settingName = regexp.MustCompile(`\benv:"([A-Z_]+)"( secret:"(?:all|urls?)")?`)
 )
 
 func (c *code) read(file *ast.File) {

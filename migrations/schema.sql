@@ -510,6 +510,31 @@ CREATE TABLE rolecall.changes (
     CONSTRAINT changes_pkey PRIMARY KEY (number)
 );
 
+CREATE TABLE rolecall.clerk_calls (
+    client bigint NOT NULL,
+    turn bigint NOT NULL,
+    sent_at timestamp with time zone[] NOT NULL,
+    sent bigint[] NOT NULL,
+    held bigint NOT NULL,
+    held_until timestamp with time zone NOT NULL,
+    CONSTRAINT clerk_calls_pkey PRIMARY KEY (client)
+);
+
+CREATE TABLE rolecall.clerk_pace (
+    one boolean DEFAULT true NOT NULL,
+    background_due timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    strangers_due timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    charged_due timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    CONSTRAINT clerk_pace_one_check CHECK (one),
+    CONSTRAINT clerk_pace_pkey PRIMARY KEY (one)
+);
+
+CREATE TABLE rolecall.clerk_pauses (
+    purpose integer NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT clerk_pauses_pkey PRIMARY KEY (purpose)
+);
+
 CREATE TABLE rolecall.commands (
     id text NOT NULL,
     actor text NOT NULL,

@@ -314,6 +314,28 @@ func TestFeed_NumbersOldEntriesFirst(t *testing.T) {
 	require.EqualValues(t, 42, first.Entries[0].Revision)
 }
 
+// TestFeed_PublishesALotInParts, and says that it is complete only after the last.
+func TestFeed_PublishesALotInParts(t *testing.T) {
+	t.Parallel()
+	pool := newFeed(t)
+	for range 3 {
+		execute(t, pool, `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
+			SELECT 'org_1', 'a.b', n::text, now(), 'c' FROM generate_series(1, 1200) n`)
+	}
+	for _, want := range []int64{2400, 1200} {
+		var done store.Published
+		require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) (err error) {
+			done, err = store.Publish(t.Context(), tx)
+			return err
+		}))
+		require.Equal(t, want, done.Changes)
+		require.Equal(t, want == 2400, done.More)
+		page, err := read(pool, store.FeedQuery{Latest: true})
+		require.NoError(t, err)
+		require.Equal(t, done.More, page.CompleteUntil.Equal(time.Unix(0, 0)))
+	}
+}
+
 // TestFeed_PlacesOfLostChangesDontCount: a failover, and a backup that is restored unnoticed, lose
 // changes whose numbers are then given again.
 func TestFeed_PlacesOfLostChangesDontCount(t *testing.T) {

@@ -2,12 +2,34 @@ package store_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 )
+
+// TestSaveIdentity_DatesAChangeAfterEachSweep: the clock of the old primary was ahead, and no sweep
+// from before the change may count as one after it.
+func TestSaveIdentity_DatesAChangeAfterEachSweep(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	_, err := db.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, progress, report)
+		SELECT 'interval', '', false, 'ins_1', at, at, at, 'clean', '{}', '{}' FROM (VALUES (now() + interval '5 seconds')) clean (at)`)
+	require.NoError(t, err)
+	require.NoError(t, store.SaveIdentity(t.Context(), db, store.Identity{Timeline: 1}))
+	require.NoError(t, store.SaveIdentity(t.Context(), db, store.Identity{Timeline: 2, Change: "promoted"}))
+	clean, err := store.LastCleanSweep(t.Context(), db)
+	require.NoError(t, err)
+	identity, err := store.KnownIdentity(t.Context(), db)
+	require.NoError(t, err)
+	require.False(t, clean.StartedAt.After(*identity.ChangedAt))
+	require.NoError(t, store.NoteLost(t.Context(), db, store.AcknowledgedDelivery, []store.Acknowledged{{ID: "msg_1", At: time.Now()}}, false))
+	lost, err := store.ReadLost(t.Context(), db)
+	require.NoError(t, err)
+	require.True(t, lost.Any())
+}
 
 // TestCurrentHistory_IsThatOfTheNotedServer alone, and each change begins another one.
 func TestCurrentHistory_IsThatOfTheNotedServer(t *testing.T) {

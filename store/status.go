@@ -24,6 +24,7 @@ type Status struct {
 	Needs         NeedsRound // what the rounds over the workspaces have found
 	PausedQueues  []string   // queues of jobs that an operator has paused
 	Processes     []Process
+	ClerkCalls    int64 // to Clerk, of all processes, that count now
 
 	DatabaseChangedAt time.Time // when the database was last noted to have changed
 	DatabaseChange    string    // the change in words
@@ -54,6 +55,9 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 		return s, fmt.Errorf("read paused queues: %w", err)
 	}
 	if s.Processes, err = Processes(ctx, db); err != nil {
+		return s, err
+	}
+	if s.ClerkCalls, err = CountedCalls(ctx, db); err != nil {
 		return s, err
 	}
 	if s.Needs, err = ReadNeedsRound(ctx, db); err != nil {

@@ -24,12 +24,11 @@ func TestChanges_ListsTheFeed(t *testing.T) {
 	}
 	var all list
 	servicetest.Eventually(t, func() bool {
-		all = list{}
-		d.read(t, &all, "changes", "--all")
 		var unpublished int
 		err := d.DB.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.unpublished").Scan(&unpublished)
 		return err == nil && unpublished == 0
 	}, "all is published")
+	d.read(t, &all, "changes", "--all")
 	kinds := map[string]int{}
 	for _, c := range all.Changes {
 		kinds[c.Kind]++

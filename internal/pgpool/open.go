@@ -36,6 +36,11 @@ type Config struct {
 	// Follows says that the URL isn't the one for writes. Only sessions of the URL for writes
 	// decide which cluster is right.
 	Follows bool
+	// Copies says that the URL must lead to a standby, and what is known of its primary: the session
+	// is refused unless the server is in recovery, of the same cluster, and reached without a pooler.
+	// Such a session neither learns from the lineage of the primary nor teaches it. Optional: without
+	// it, the URL must lead to a primary.
+	Copies *Lineage
 	// OnInfo gets what statements tell with RAISE INFO, such as the progress of a migration.
 	// Defaults to nothing.
 	OnInfo func(message string)
@@ -47,7 +52,7 @@ func (c Config) withDefaults() Config {
 	if c.Setting == "" {
 		c.Setting = "DATABASE_URL"
 	}
-	if c.Lineage == nil {
+	if c.Lineage == nil || c.Copies != nil {
 		c.Lineage = NewLineage(nil)
 	}
 	return c
@@ -94,7 +99,7 @@ func (c Config) hook(cfg *pgxpool.Config, s *sessions) {
 	c.size(cfg)
 	cfg.BeforeConnect = func(_ context.Context, cfg *pgx.ConnConfig) error {
 		c.Lineage.leadingFirst(&cfg.Config)
-		cfg.DialFunc = c.Lineage.unlessCut(cfg.DialFunc)
+		cfg.DialFunc = c.Lineage.boundCancels(cfg.DialFunc)
 		return nil
 	}
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {

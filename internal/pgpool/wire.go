@@ -17,6 +17,10 @@ var errCut = errors.New("the database is another server by now")
 // longer, while another server took over, leads to the old one, which hangs.
 const opensWithin = 500 * time.Millisecond
 
+// cancelWithin bounds a request to cancel a statement. Without it, the statement ends by its own
+// time-out.
+const cancelWithin = time.Second
+
 // wire is the network connection of a session. The lineage can cut it from outside, in the middle
 // of a statement, and also while it is being opened.
 type wire struct {
@@ -63,33 +67,38 @@ func (l *Lineage) dial(ctx context.Context, dial pgconn.DialFunc, network, addr 
 	return w, nil
 }
 
-// unlessCut makes a connection's configuration dial no address again at which its session was cut.
-// pgx dials once more to cancel the statement of a session that broke, for up to 15 s if the server
-// hangs. For so long, the session would keep its place in the pool.
-func (l *Lineage) unlessCut(dial pgconn.DialFunc) pgconn.DialFunc {
+// boundCancels makes a connection's configuration dial only briefly again once it has a session:
+// pgx dials once more to cancel the statement of a session that broke, and waits for up to 15 s if
+// the server hangs. For so long, the session would keep its place in the pool. At an address at
+// which the session was cut, nothing is dialed again.
+func (l *Lineage) boundCancels(dial pgconn.DialFunc) pgconn.DialFunc {
 	var mu sync.Mutex
 	var last *wire
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		mu.Lock()
 		before := last
 		mu.Unlock()
-		if before != nil && before.addr == addr && l.isCut(before) {
+		isCut, observed := false, false
+		if before != nil && before.addr == addr {
+			l.mu.Lock()
+			isCut, observed = before.isCut, before.observed
+			l.mu.Unlock()
+		}
+		if isCut {
 			return nil, errCut
 		}
 		conn, err := dial(ctx, network, addr)
-		if w, ok := conn.(*wire); ok {
-			mu.Lock()
-			last = w
-			mu.Unlock()
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		if observed {
+			return conn, conn.SetDeadline(time.Now().Add(cancelWithin))
+		}
+		mu.Lock()
+		last, _ = conn.(*wire)
+		mu.Unlock()
+		return conn, nil
 	}
-}
-
-func (l *Lineage) isCut(w *wire) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return w.isCut
 }
 
 // Close implements net.Conn.

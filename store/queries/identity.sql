@@ -11,8 +11,13 @@ FROM rolecall.database_identity;
 SELECT pg_advisory_xact_lock(@key::bigint);
 
 -- name: SaveDatabaseIdentity :exec
+-- A change is dated after the beginning of each sweep that is here, because sweeps are judged by it: the
+-- clock of the old primary may have been a little ahead.
 INSERT INTO rolecall.database_identity (system_identifier, timeline, table_oid, noted_at, changed_at, change)
-VALUES (@system_identifier, @timeline, 'rolecall.database_identity'::regclass::oid::bigint, now(), CASE WHEN @changed::boolean THEN now() END, @change)
+VALUES (@system_identifier, @timeline, 'rolecall.database_identity'::regclass::oid::bigint, now(),
+    CASE WHEN @changed::boolean THEN greatest(now(), (
+        SELECT max(s.started_at) FROM rolecall.sweeps s WHERE s.started_at < now() + interval '1 minute'
+    )) END, @change)
 ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, table_oid = excluded.table_oid,
     noted_at = excluded.noted_at, changed_at = coalesce(excluded.changed_at, database_identity.changed_at),
     change = CASE WHEN excluded.changed_at IS NULL THEN database_identity.change ELSE excluded.change END;

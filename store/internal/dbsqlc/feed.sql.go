@@ -353,9 +353,12 @@ func (q *Queries) NextOldChain(ctx context.Context, db DBTX, after string) (stri
 }
 
 const PublishChanges = `-- name: PublishChanges :one
-WITH taken AS (
+WITH next AS (
+    SELECT u.id, sum(cardinality(u.entry_ids)) OVER (ORDER BY u.id) - cardinality(u.entry_ids) AS before
+    FROM (SELECT id, entry_ids FROM rolecall.unpublished ORDER BY id LIMIT $1::integer) u
+), taken AS (
     DELETE FROM rolecall.unpublished
-    WHERE id IN (SELECT u.id FROM rolecall.unpublished u ORDER BY u.id LIMIT $1::integer)
+    WHERE id IN (SELECT n.id FROM next n WHERE n.before < $2::bigint)
     RETURNING id, entry_ids, recorded_at
 ), entries AS (
     SELECT l.id, l.organization_id, row_number() OVER (ORDER BY t.id, e.place) AS place
@@ -372,17 +375,24 @@ WITH taken AS (
     LEFT JOIN rolecall.revisions shared ON shared.organization_id = ''
     ON CONFLICT (entry_id) DO NOTHING
     RETURNING number
+), ends AS (
+    SELECT (SELECT count(*) FROM next) < $1 AND (SELECT count(*) FROM next) = (SELECT count(*) FROM taken) AS whole
 ), moved AS (
     UPDATE rolecall.feed
     SET number = number + (SELECT count(*) FROM entries),
         published_at = CASE WHEN EXISTS (SELECT FROM entries) THEN now() ELSE published_at END,
-        complete_until = CASE WHEN (SELECT count(*) FROM taken) < $1 THEN greatest(complete_until, now()) ELSE complete_until END
+        complete_until = CASE WHEN (SELECT whole FROM ends) THEN greatest(complete_until, now()) ELSE complete_until END
     RETURNING number
 )
-SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, ((SELECT count(*) FROM taken) >= $1)::boolean AS more,
+SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT whole FROM ends)::boolean AS more,
     extract(epoch FROM clock_timestamp() - coalesce((SELECT min(t.recorded_at) FROM taken t), clock_timestamp()))::float8 AS waited
 FROM moved m
 `
+
+type PublishChangesParams struct {
+	Statements  int32 `json:"statements"`
+	MostEntries int64 `json:"most_entries"`
+}
 
 type PublishChangesRow struct {
 	Number  int64   `json:"number"`
@@ -391,10 +401,10 @@ type PublishChangesRow struct {
 	Waited  float64 `json:"waited"`
 }
 
-// Numbers what the oldest statements added. It must see what was committed before the lock was taken, so it is a statement of its
-// own. now() is when the transaction began: before this statement's snapshot.
-func (q *Queries) PublishChanges(ctx context.Context, db DBTX, statements interface{}) (PublishChangesRow, error) {
-	row := db.QueryRow(ctx, PublishChanges, statements)
+// Numbers what the oldest statements added, so many entries give or take one statement's. It must see what was committed before the
+// lock was taken, so it is a statement of its own. now() is when the transaction began: before this statement's snapshot.
+func (q *Queries) PublishChanges(ctx context.Context, db DBTX, arg PublishChangesParams) (PublishChangesRow, error) {
+	row := db.QueryRow(ctx, PublishChanges, arg.Statements, arg.MostEntries)
 	var i PublishChangesRow
 	err := row.Scan(
 		&i.Number,

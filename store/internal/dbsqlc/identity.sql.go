@@ -209,7 +209,10 @@ func (q *Queries) NoteLost(ctx context.Context, db DBTX, arg NoteLostParams) err
 
 const SaveDatabaseIdentity = `-- name: SaveDatabaseIdentity :exec
 INSERT INTO rolecall.database_identity (system_identifier, timeline, table_oid, noted_at, changed_at, change)
-VALUES ($1, $2, 'rolecall.database_identity'::regclass::oid::bigint, now(), CASE WHEN $3::boolean THEN now() END, $4)
+VALUES ($1, $2, 'rolecall.database_identity'::regclass::oid::bigint, now(),
+    CASE WHEN $3::boolean THEN greatest(now(), (
+        SELECT max(s.started_at) FROM rolecall.sweeps s WHERE s.started_at < now() + interval '1 minute'
+    )) END, $4)
 ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, table_oid = excluded.table_oid,
     noted_at = excluded.noted_at, changed_at = coalesce(excluded.changed_at, database_identity.changed_at),
     change = CASE WHEN excluded.changed_at IS NULL THEN database_identity.change ELSE excluded.change END
@@ -222,6 +225,8 @@ type SaveDatabaseIdentityParams struct {
 	Change           string `json:"change"`
 }
 
+// A change is dated after the beginning of each sweep that is here, because sweeps are judged by it: the
+// clock of the old primary may have been a little ahead.
 func (q *Queries) SaveDatabaseIdentity(ctx context.Context, db DBTX, arg SaveDatabaseIdentityParams) error {
 	_, err := db.Exec(ctx, SaveDatabaseIdentity,
 		arg.SystemIdentifier,

@@ -990,6 +990,11 @@ export interface components {
              * @enum {string}
              */
             scope?: "authorize" | "read" | "commands" | "audit:append";
+            /**
+             * Format: date-time
+             * @description Of `unavailable`, where replicas answer: the last instant of which the state was certain. What changed since may not be known anywhere that can be asked.
+             */
+            as_of?: string;
             /** @description The request's id, as in the header `X-Request-Id`. Tell it to who runs the service: the log has it. */
             request_id?: string;
             reason?: components["schemas"]["Reason"];
@@ -1427,6 +1432,7 @@ export interface components {
         /** @description The database or the signing keys can't be reached. Nothing was decided. */
         Unavailable: {
             headers: {
+                "Rolecall-As-Of": components["headers"]["CertainAsOf"];
                 /** @description Seconds. */
                 "Retry-After": number;
                 [name: string]: unknown;
@@ -1497,6 +1503,8 @@ export interface components {
          *     It is missing if neither is known.
          */
         AsOf: string;
+        /** @description Where replicas answer: the last instant of which the state was certain. */
+        CertainAsOf: string;
         /** @description Changes with the body, and with nothing else. */
         ETag: string;
         /** @description A cache of the caller's own may keep the answer, and must ask before each use of it. */

@@ -21,6 +21,7 @@ const (
 	AlarmLost         AlarmName = "acknowledged_lost"
 	AlarmLockout      AlarmName = "nobody_gets_in"
 	AlarmPolicy       AlarmName = "policy_refused"
+	AlarmReplicas     AlarmName = "replica_away"
 )
 
 // AlarmNames lists all alarms.
@@ -32,7 +33,9 @@ func AlarmNames() []AlarmName {
 }
 
 // ownAlarmNames lists the alarms that a process knows of itself, without the database.
-func ownAlarmNames() []AlarmName { return []AlarmName{AlarmLockout, AlarmPolicy} }
+func ownAlarmNames() []AlarmName {
+	return []AlarmName{AlarmLockout, AlarmPolicy, AlarmReplicas}
+}
 
 // Alarm is a fault that needs an operator's attention.
 type Alarm struct {

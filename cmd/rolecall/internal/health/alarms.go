@@ -39,7 +39,7 @@ func (s Situation) Alarms() []Alarm {
 
 // ownAlarms returns the alarms that a process knows of itself.
 func (s Situation) ownAlarms() (found []Alarm) {
-	for _, check := range []func() (Alarm, bool){s.lockedOut, s.policyRefused} {
+	for _, check := range []func() (Alarm, bool){s.lockedOut, s.policyRefused, s.replicasAway} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}

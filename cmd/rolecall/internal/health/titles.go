@@ -31,6 +31,8 @@ func (n AlarmName) Title() string {
 		return "No user gets in"
 	case AlarmPolicy:
 		return "The policy file is refused"
+	case AlarmReplicas:
+		return "A replica doesn't answer"
 	default:
 		return string(n)
 	}

@@ -28,7 +28,10 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if err := s.checkDatabase(ctx); err != nil {
 		return err
 	}
-	return migrations.Check(ctx, s.admins)
+	if err := migrations.Check(ctx, s.admins); err != nil {
+		return err
+	}
+	return s.openReplicas(ctx, o, which)
 }
 
 // checkDatabase returns an error unless the database can be reached and all URLs lead to it: a

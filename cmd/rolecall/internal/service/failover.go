@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -51,10 +52,18 @@ func (s *Service) toNote(c change) {
 // tell writes a change for people.
 func tell(c pgpool.Change) string {
 	if c.Before == c.After {
-		return fmt.Sprintf("%s was at position %d of the WAL and is at %d: a backup was put in its place", c.Before, c.FlushedBefore, c.FlushedAfter)
+		return fmt.Sprintf("%s was at position %s of the WAL and is at %s: a backup was put in its place",
+			c.Before, position(c.FlushedBefore), position(c.FlushedAfter))
 	}
-	return fmt.Sprintf("from %s to %s", c.Before, c.After)
+	told := fmt.Sprintf("from %s to %s", c.Before, c.After)
+	if c.FlushedBefore != 0 && c.FlushedAfter != 0 {
+		told += fmt.Sprintf(": the old one had written up to %s at least, and the new one was at %s when it was found", position(c.FlushedBefore), position(c.FlushedAfter))
+	}
+	return told
 }
+
+// position writes a position in the WAL as Postgres does.
+func position(n uint64) string { return fmt.Sprintf("%X/%X", n>>32, n&math.MaxUint32) }
 
 // watchDatabase compares the database's identity with the stored one, and keeps checking where its
 // URL leads, and whether it still has what was acknowledged. So it also notices a failover that
@@ -186,6 +195,8 @@ func (s *Service) changeSince(ctx context.Context, db store.DBTX, known store.Id
 	before := pgpool.Identity{System: known.System, Timeline: known.Timeline}
 	switch {
 	case seen != nil && !seen.lacks && seen.Before == seen.After:
+		return tell(seen.Change), nil
+	case before.Differs(now) && seen != nil && !seen.lacks && seen.After == now:
 		return tell(seen.Change), nil
 	case before.Differs(now):
 		return tell(pgpool.Change{Before: before, After: now}), nil

@@ -148,6 +148,8 @@ func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 	require.True(t, health.HasAlarm(alarms, health.AlarmLost), "other processes and `rolecall status` know it from the database")
 	require.Contains(t, alarms[len(alarms)-1].Detail, fmt.Sprintf("%d deliveries are missing", f.lost))
 	require.Contains(t, f.Log.String(), "the database is another one than before")
+	require.Regexp(t, `timeline 2: the old one had written up to 0/[0-9A-F]+ at least, and the new one was at 0/[0-9A-F]+`,
+		f.standby.Value("rolecall", "SELECT change FROM rolecall.database_identity"), "how far it had got")
 	require.Contains(t, f.Log.String(), "the database lacks what this process acknowledged")
 	f.shows(t, fmt.Sprintf(`rolecall_acknowledged_lost_total{kind="delivery"} %d`, f.lost), 5*time.Second)
 	status, text := f.Text(t, "/readyz")
@@ -195,6 +197,9 @@ func TestFailover_DuringTheSweepAfterAFailover(t *testing.T) {
 	defer release()
 	db := f.failOver(t)
 	f.shows(t, `rolecall_alarm{name="acknowledged_lost"} 1`, 10*time.Second)
+	require.Eventually(t, func() bool {
+		return f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.sweeps WHERE state = 'running'") == "1"
+	}, 10*time.Second, 10*time.Millisecond, "the sweep has begun")
 	f.primary.Follow(f.standby)
 	f.primary.StopReceiving()
 	require.NoError(t, f.Clerk.RemoveMember(f.workspace, f.other))

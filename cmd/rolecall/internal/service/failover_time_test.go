@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +52,9 @@ func TestFailover_GoesOnWithinSeconds(t *testing.T) {
 				all = append(all, startOvertaken(t, primary, standby, "pooler"))
 			}
 			standby.CatchUp(primary)
+			for _, o := range all {
+				o.ask(t)
+			}
 			end(primary, all)
 			standby.Promote()
 			promoted := time.Now()
@@ -93,18 +97,45 @@ func startOvertaken(t *testing.T, primary, standby *pgtest.Cluster, kind string)
 	return o
 }
 
+// askers is how many callers ask all the time: more than there are sessions for decisions.
+const askers = 8
+
+// ask lets callers ask until the test ends, so that all sessions are in use when the primary goes.
+func (o *overtaken) ask(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var asking sync.WaitGroup
+	for range askers {
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				o.decides(ctx)
+			}
+		})
+	}
+	t.Cleanup(func() { cancel(); asking.Wait() })
+}
+
+// decides reports whether a question is answered while its caller waits.
+func (o *overtaken) decides(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.Web("/v1/authorize?permission=reports:read&workspace_id="+o.workspace), nil)
+	if err != nil {
+		return false
+	}
+	request.Header.Set("Authorization", "Bearer "+o.token)
+	response, err := o.Client.Do(request)
+	return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
+}
+
+// patience is how long a caller waits.
+const patience = 500 * time.Millisecond
+
 // goesOn waits until questions are answered and deliveries are acknowledged again.
 func (o *overtaken) goesOn(t *testing.T, promoted time.Time) {
 	t.Helper()
-	const patience = 500 * time.Millisecond // of one caller
 	for what, try := range map[string]func(context.Context) bool{
-		"decision": func(ctx context.Context) bool {
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.Web("/v1/authorize?permission=reports:read&workspace_id="+o.workspace), nil)
-			require.NoError(t, err)
-			request.Header.Set("Authorization", "Bearer "+o.token)
-			response, err := o.Client.Do(request)
-			return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
-		},
+		"decision": o.decides,
 		"delivery": func(ctx context.Context) bool {
 			result, err := o.Courier.Send(ctx, o.message)
 			return err == nil && result.Outcome == svixsim.Delivered

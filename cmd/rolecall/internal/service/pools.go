@@ -11,6 +11,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/jobs/merge"
 )
 
@@ -42,6 +43,8 @@ type pools struct {
 	accept, decide, read, events, changes pgpool.DB
 	work, queue, admins                   *pgxpool.Pool
 	pages                                 *pgxpool.Pool // of the console
+	replicas                              *replica.Set  // nil without any
+	replicaSources                        replica.Config
 	lineage                               *pgpool.Lineage
 	stats                                 poolStats // of all these
 }
@@ -61,6 +64,8 @@ func needsOf(pool string) pgpool.Needs {
 	case "console":
 		// Nothing that is served waits for a page, and no page holds anything up.
 		return pgpool.Needs{Write: true, LockTimeout: consoleLock, StatementTimeout: readStatement}
+	case "positions":
+		return pgpool.Needs{ReadOnly: true, StatementTimeout: replicaStatement}
 	case "decide":
 		return pgpool.Needs{ReadOnly: true, ByKey: true, StatementTimeout: decideStatement}
 	case "read":
@@ -94,6 +99,8 @@ func (o opener) config(name string) pgpool.Config {
 		c.URL, c.Setting, c.Follows = o.cfg.DatabaseURL, "DATABASE_URL", true
 	case name == "admin":
 		c.Fresh, c.Within = adminFresh, adminWithin
+	case name == "positions":
+		c.Within = replicaConnect
 	case name == "queue":
 		c.MaxConns = max(1, c.MaxConns-1) // River's listener takes one out
 	}

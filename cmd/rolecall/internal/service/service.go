@@ -116,6 +116,9 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 	s.health = health.NewCollector(s.admins, s.cfg.SweepsEvery(), s.own)
 	s.watchDatabase(ctx)
 	s.metrics.registry.MustRegister(newPoolCollector(s.stats))
+	if err := s.startReplicas(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.startAdmin(ctx); err != nil {
 		return nil, err
 	}

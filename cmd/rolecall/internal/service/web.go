@@ -87,7 +87,7 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		Snapshot: func(ctx context.Context, read func(store.DBTX) error) error {
 			return s.read.Snapshot(ctx, func(tx pgx.Tx) error { return read(tx) })
 		},
-		Entries: s.entries, SignInURL: signIn, PublicURL: s.cfg.PublicURL,
+		Replicas: s.replicas, Entries: s.entries, SignInURL: signIn, PublicURL: s.cfg.PublicURL,
 		Cookies: auth.SessionCookies{Issuer: s.cfg.Issuer, AuthorizedParties: s.cfg.AuthorizedParties},
 		Decided: func(r clerksync.Reason) {
 			s.metrics.decisions.WithLabelValues(string(r)).Inc()

@@ -1,0 +1,162 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/internal/pgpool"
+)
+
+// position is where a primary is.
+type position struct {
+	lsn     uint64 // up to which its WAL is on disk
+	history string
+}
+
+// positionSQL asks for that. The history is NULL unless the server is the one that its tables name.
+const positionSQL = `SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint, coalesce(rolecall.current_history()::text, '')`
+
+// errUnnoted says that positions prove nothing for now.
+var errUnnoted = errors.New("the primary's server isn't noted yet: a failover was a moment ago")
+
+func ask(ctx context.Context, primary *pgxpool.Pool) (position, error) {
+	var lsn int64
+	var p position
+	if err := primary.QueryRow(ctx, positionSQL).Scan(&lsn, &p.history); err != nil {
+		return position{}, pgpool.Explain(err)
+	}
+	if p.lsn = uint64(lsn); p.history == "" { //nolint:gosec // a position
+		return position{}, errUnnoted
+	}
+	return p, nil
+}
+
+const (
+	// hearsWithin is how often a position is heard within the bound.
+	hearsWithin = 5
+	// rememberedFor is for how long positions are remembered, to tell how far behind a replica is.
+	rememberedFor = time.Minute
+)
+
+// heard is a position, and the instant before it was asked for.
+type heard struct {
+	position
+
+	at time.Time
+}
+
+// age returns how long ago an instant was, by the clock by which more time has passed.
+func age(at, now time.Time) time.Duration { return max(now.Sub(at), now.Round(0).Sub(at.Round(0))) }
+
+// positions are those that the primary named. They are safe for concurrent use.
+type positions struct {
+	recent atomic.Pointer[[]heard] // within the bound when the newest was heard, the newest first
+
+	mu  sync.Mutex
+	all []heard // the newest last
+}
+
+// add remembers a position, and forgets those of other histories and of long ago.
+func (p *positions) add(h heard, bound time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = slices.DeleteFunc(p.all, func(old heard) bool { return old.history != h.history || age(old.at, h.at) >= rememberedFor })
+	p.all = append(p.all, h)
+	var recent []heard
+	for _, known := range slices.Backward(p.all) {
+		if age(known.at, h.at) > bound {
+			break
+		}
+		recent = append(recent, known)
+	}
+	p.recent.Store(&recent)
+}
+
+// newest returns the newest position.
+func (p *positions) newest() (heard, bool) {
+	recent := p.recent.Load()
+	if recent == nil || len(*recent) == 0 {
+		return heard{}, false
+	}
+	return (*recent)[0], true
+}
+
+// reached returns the newest position that a server has replayed and that isn't older than a limit.
+// Without one, it says why.
+func (p *positions) reached(lsn uint64, history string, now time.Time, limit time.Duration) (heard, Outcome) {
+	newest, ok := p.newest()
+	switch {
+	case !ok || age(newest.at, now) > limit:
+		return heard{}, OutcomeUnheard
+	case newest.history != history:
+		return heard{}, OutcomeOtherHistory
+	}
+	for _, h := range *p.recent.Load() {
+		if age(h.at, now) > limit {
+			break
+		}
+		if h.lsn <= lsn && h.history == history {
+			return h, OutcomeAnswered
+		}
+	}
+	return heard{}, OutcomeBehind
+}
+
+// delay returns how far behind a server is that has replayed a position; false if it is farther
+// behind than what is remembered.
+func (p *positions) delay(lsn uint64, now time.Time) (time.Duration, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, known := range slices.Backward(p.all) {
+		if known.lsn <= lsn {
+			if i == len(p.all)-1 {
+				return 0, true
+			}
+			return age(p.all[i+1].at, now), true // it lacks what came after that one
+		}
+	}
+	return 0, false
+}
+
+// hear asks the primary for its position.
+func (s *Set) hear(ctx context.Context) {
+	at := s.cfg.now()
+	position, err := ask(ctx, s.cfg.Primary)
+	if err == nil {
+		s.positions.add(heard{position, at}, s.cfg.MaxLag)
+	}
+	s.told(ctx, err)
+}
+
+// everyBeat calls a function at once and then at each beat, with the time that an answer would
+// still be of use.
+func (s *Set) everyBeat(ctx context.Context, do func(context.Context)) {
+	ticker := time.NewTicker(s.beat())
+	defer ticker.Stop()
+	for {
+		within, cancel := context.WithTimeout(ctx, s.patience())
+		do(within)
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// beat is the time between two questions to a server.
+func (s *Set) beat() time.Duration { return s.cfg.MaxLag / hearsWithin }
+
+// longestTry is how long a server may take for an answer, whatever the bound: callers wait for it,
+// and get another server's answer or a refusal within a second.
+const longestTry = 400 * time.Millisecond
+
+// patience is how long an answer may take.
+func (s *Set) patience() time.Duration { return min(s.cfg.MaxLag, longestTry) }
