@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// FeedChange is one change of the feed: something about a workspace, a member, an invitation, a user or
-// a role that Rolecall recorded, or an event that a product appended.
+// FeedChange is one change of the feed: something about a workspace, a member, an invitation, a
+// user or a role that Rolecall recorded, or an event that a product appended.
 type FeedChange struct {
 	Cursor       string    `json:"cursor"`        // its place: after it, Follow goes on with the next change
 	At           time.Time `json:"at"`            // when it happened; changes aren't ordered by it

@@ -83,13 +83,13 @@ func (o FollowOptions) withDefaults() FollowOptions {
 func (o FollowOptions) validate() error {
 	var problems []error
 	if o.WorkspaceID != "" && !nameable(o.WorkspaceID) {
-		problems = append(problems, fmt.Errorf("WorkspaceID must be at most %d bytes of UTF-8 without NUL", maxID))
+		problems = append(problems, fmt.Errorf("the WorkspaceID must be at most %d bytes of UTF-8 without NUL", maxID))
 	}
 	if o.Limit < 1 || o.Limit > mostChanges {
-		problems = append(problems, fmt.Errorf("Limit must be 1 to %d", mostChanges))
+		problems = append(problems, fmt.Errorf("the Limit must be 1 to %d", mostChanges))
 	}
 	if o.Wait < time.Second || o.Wait > mostWait || o.Wait%time.Second != 0 {
-		problems = append(problems, errors.New("Wait must be 1 to 60 whole seconds"))
+		problems = append(problems, errors.New("the Wait must be 1 to 60 whole seconds"))
 	}
 	return errors.Join(problems...)
 }

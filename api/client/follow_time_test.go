@@ -56,7 +56,8 @@ func timed(t *testing.T, questions int, answer transport) (after []time.Duration
 	return after, failures
 }
 
-// TestFollow_GivesASilentServerUp: after the wait and a grace, whatever HTTPClient's own time-out is.
+// TestFollow_GivesASilentServerUp: after the wait and a grace, whatever HTTPClient's own time-out
+// is.
 func TestFollow_GivesASilentServerUp(t *testing.T) {
 	t.Parallel()
 	for what, silent := range map[string]transport{

@@ -84,8 +84,6 @@ func TestChanges_SaysThatACursorHasExpired(t *testing.T) {
 }
 
 // TestChanges_TakesTheCursorsOfTheAPI: and the API those of the command.
-//
-//nolint:paralleltest // the environment belongs to the process
 func TestChanges_TakesTheCursorsOfTheAPI(t *testing.T) {
 	b, _, _ := follows(t)
 	_, _, _, messages := servicetest.Team(t, b)

@@ -21,16 +21,14 @@ import (
 // docs/integrate.md shows the two functions.
 
 // closeSockets closes the sockets of everybody who ceases to be a member.
-func closeSockets(ctx context.Context, rolecall *client.Client, sockets interface {
-	Close(workspaceID, userID string)
-}) error {
+func closeSockets(ctx context.Context, rolecall *client.Client, closeSocket func(workspaceID, userID string)) error {
 	var members client.Members
 	for batch, err := range rolecall.Follow(ctx, client.FollowOptions{StartAnew: true}) {
 		if err != nil {
 			return err
 		}
 		for _, left := range members.Apply(batch) {
-			sockets.Close(left.WorkspaceID, left.UserID)
+			closeSocket(left.WorkspaceID, left.UserID)
 		}
 	}
 	return nil
@@ -96,16 +94,16 @@ func (f sending) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// sockets are told whose sockets to close.
+// sockets are told whose to close.
 type sockets chan client.Departure
 
-// Close closes the sockets of a user in a workspace.
-func (s sockets) Close(workspaceID, userID string) {
+// close closes the sockets of a user in a workspace.
+func (s sockets) close(workspaceID, userID string) {
 	s <- client.Departure{WorkspaceID: workspaceID, UserID: userID}
 }
 
-// TestFollowExample_ClosesSockets: of whoever is removed, of whoever is banned, and of all members of
-// a workspace that is deleted; and soon.
+// TestFollowExample_ClosesSockets: of whoever is removed, of whoever is banned, and of all members
+// of a workspace that is deleted; and soon.
 func TestFollowExample_ClosesSockets(t *testing.T) {
 	t.Parallel()
 	b, rolecall, caughtUp := follows(t)
@@ -114,7 +112,7 @@ func TestFollowExample_ClosesSockets(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	closed := make(sockets, 100)
 	ended := make(chan error, 1)
-	go func() { ended <- closeSockets(ctx, rolecall, closed) }()
+	go func() { ended <- closeSockets(ctx, rolecall, closed.close) }()
 	<-caughtUp
 
 	next := func(change func() error, want ...client.Departure) {

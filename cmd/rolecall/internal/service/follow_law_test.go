@@ -25,8 +25,8 @@ type consumer struct {
 	members client.Members
 }
 
-// startFollowed starts a service and a consumer. Another one waits for changes all the time, so that
-// they are published at once.
+// startFollowed starts a service and a consumer. Another one waits for changes all the time, so
+// that they are published at once.
 func startFollowed(t *testing.T) (*servicetest.Bundle, *consumer) {
 	t.Helper()
 	url := pgtest.URL(t)

@@ -21,8 +21,9 @@ import (
 )
 
 // TestLossyCourier is the hostile courier, who now also loses deliveries. After one sweep, the API
-// agrees with the simulator's directory, and so does a consumer of the change feed. That also holds if another sweep resumes an interrupted
-// one, if the world changes meanwhile, and if the lost deliveries come after all.
+// agrees with the simulator's directory, and so does a consumer of the change feed. That also holds
+// if another sweep resumes an interrupted one, if the world changes meanwhile, and if the lost
+// deliveries come after all.
 func TestLossyCourier(t *testing.T) {
 	t.Parallel()
 	b, consumer := startFollowed(t)
