@@ -162,3 +162,28 @@ func TestReplica_LateAnswerDoesNotCount(t *testing.T) {
 	require.True(t, unanswered, "%v", err)
 	require.Equal(t, before+1, count(OutcomeLate))
 }
+
+// TestReplica_OfTheOldPrimaryAnswersNothing: it has replayed more than the new primary has, and of
+// another history.
+func TestReplica_OfTheOldPrimaryAnswersNothing(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 2)
+	s.ready()
+	s.cutStream(0)
+	_, err := s.writer.Exec(t.Context(), "CREATE TABLE public.much AS SELECT generate_series(1, 50000) n")
+	require.NoError(t, err)
+	s.replicas[1].CatchUp(s.primary)
+	s.failOver(false)
+	s.primary.Exec("rolecall", noteSQL)
+	s.change(1, 1) // a removal
+	for range 2 {
+		s.clock.advance(bound)
+		s.hear()
+		s.look(1)
+		_, _, answered := s.ask(1, 1)
+		require.False(t, answered)
+	}
+	require.NotZero(t, s.set.replicas[1].Counts(OutcomeOtherHistory))
+	require.Greater(t, s.set.replicas[1].state.Load().replayed, s.set.positions.all[0].lsn, "by its position alone, it would answer")
+}
