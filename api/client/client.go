@@ -95,8 +95,8 @@ func (c Config) validate() error {
 // serviceTokenPrefix begins every service's token.
 const serviceTokenPrefix = "rcs_"
 
-// Client asks Rolecall for decisions and their explanations, and follows its changes. It is safe for
-// concurrent use.
+// Client asks Rolecall for decisions and their explanations, and follows its changes. It is safe
+// for concurrent use.
 type Client struct {
 	cfg     Config
 	http    *http.Client
