@@ -15,8 +15,8 @@
 //   - A position is heard five times within MaxLag, on a session of its own.
 //   - A statement may begin by a position as long as a fifth of MaxLag is left of it, because an
 //     answer that comes too late is of no use.
-//   - An answer counts only if it is complete before P + MaxLag. The time of the check, of the query
-//     and of the network is in that.
+//   - An answer counts only if it is complete before P + MaxLag. The time of the proof, of the
+//     query and of the network is in that.
 //   - A request that reads several times is bounded by its oldest position ([Request.Answered]).
 //
 // How far a replica had come at the last look only says by which position it is asked. It proves
