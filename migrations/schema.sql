@@ -36,6 +36,27 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.beat(beats bigint, number bigint)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    history uuid := rolecall.current_history();
+BEGIN
+    IF history IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('synchronous_commit', 'local', true); -- of the transaction
+    IF number = 1 THEN -- once for each process
+        DELETE FROM rolecall.replica_pulses WHERE at < now() - interval '1 hour';
+    END IF;
+    INSERT INTO rolecall.replica_pulses (process, pulse, at) VALUES (beats, number, now())
+    ON CONFLICT (process) DO UPDATE SET pulse = excluded.pulse, at = excluded.at WHERE replica_pulses.pulse < excluded.pulse;
+    RETURN history;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.can(user_id text, workspace_id text, permission text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -829,6 +850,13 @@ CREATE TABLE rolecall.processes (
     clerk_paused boolean DEFAULT false NOT NULL,
     CONSTRAINT processes_pkey PRIMARY KEY (id)
 );
+
+CREATE TABLE rolecall.replica_pulses (
+    process bigint NOT NULL,
+    pulse bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT replica_pulses_pkey PRIMARY KEY (process)
+) WITH (fillfactor=25);
 
 CREATE TABLE rolecall.revisions (
     organization_id text NOT NULL,

@@ -52,6 +52,7 @@ type budget struct {
 
 	mu     sync.Mutex
 	limit  float64 // calls that Clerk takes in one window
+	fitted bool    // Clerk told the kind of the instance
 	sent   window
 	saved  savings
 	pauses pauses
@@ -92,6 +93,9 @@ func (b *budget) fit(environment string) {
 	} else {
 		b.setLimit(developmentLimit)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fitted = true
 }
 
 // setLimit sets how many calls Clerk accepts, and the rates that follow from it. A configured rate

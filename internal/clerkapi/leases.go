@@ -24,7 +24,7 @@ const (
 	// were sent count from when they were sent, and those that weren't are free.
 	tellAfter = time.Second
 	// aloneShare is the part of Clerk's limit that a client may use, one call at least, while it
-	// can't learn what the others use.
+	// can't learn what the others use, or doesn't know the limit.
 	aloneShare = 0.01
 	// overdraft is how many seconds' worth of background calls all clients together may have
 	// leased at once. Each paces itself, a second's worth at once; the rest is leased in advance.
@@ -112,6 +112,13 @@ func (l *leases) takeAlone(limit float64, now time.Time) time.Duration {
 	}
 	l.alone.add(now)
 	return 0
+}
+
+// mayLearn reports whether a call that nobody granted is sent all the same, to learn the kind of the
+// instance. Until then a client takes a limit of [productionLimit] for one of [developmentLimit]:
+// where others use more than that, it would get no call for as long.
+func (b *budget) mayLearn(now time.Time) bool {
+	return !b.fitted && b.leases.alone.used(now) == 0
 }
 
 // lease asks for calls. It hands those that were granted to into, under the budget's lock.
@@ -214,7 +221,7 @@ func (b *budget) leaseInteractive(ctx context.Context, i *interactive) error {
 		return rateLimited("Clerk asked to wait", left)
 	case l.covers(i, now):
 		return nil
-	case err == nil:
+	case err == nil && !b.mayLearn(now):
 		return rateLimited("the calls of all processes together nearly use Clerk's limit up", max(lease.Wait, time.Millisecond))
 	}
 	if wait := l.takeAlone(b.limit, now); wait > 0 {
@@ -236,9 +243,7 @@ func (b *budget) leaseBackground(ctx context.Context) (taken bool, wait time.Dur
 		return asked
 	}, func(calls int64) { l.background += calls })
 	switch {
-	case err == nil && asked && lease.Granted == 0:
-		return false, max(lease.Wait, time.Millisecond), nil
-	case err == nil:
+	case err == nil && !(asked && lease.Granted == 0):
 		return false, 0, nil
 	case ctx.Err() != nil:
 		return false, 0, ctx.Err()
@@ -246,6 +251,9 @@ func (b *budget) leaseBackground(ctx context.Context) (taken bool, wait time.Dur
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
+	if err == nil && (b.pauses.left(background, now) > 0 || !b.mayLearn(now)) {
+		return false, max(lease.Wait, time.Millisecond), nil
+	}
 	if wait := l.takeAlone(b.limit, now); wait > 0 {
 		return false, 0, rateLimited(errNoLease.Error(), min(wait, leaseTimeout))
 	}

@@ -345,3 +345,47 @@ func TestLeases_EndIfTheyCannotBeProlonged(t *testing.T) {
 		client.Close()
 	})
 }
+
+// TestLeases_ANewProcessLearnsTheInstance, although the others use up what it takes for Clerk's
+// limit. Otherwise it would carry out no command while another process of a production instance
+// sweeps.
+func TestLeases_ANewProcessLearnsTheInstance(t *testing.T) {
+	t.Parallel()
+	for name, ask := range map[string]func(*testing.T, *clerkapi.Client) error{
+		"interactive": func(t *testing.T, c *clerkapi.Client) error { return askFor(t, c, clerkapi.ForRemoval) }, "background": ask,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b, w := newBoard(), always(http.StatusOK, okInstance)
+				client := sharing(t, 1, b, w)[0]
+				_, err := b.lease(t.Context(), clerksync.CallDemand{Client: 1, Turn: 1, Window: 10, Lasts: 2, Least: 200, Want: 200, Most: 600})
+				require.NoError(t, err)
+				began := time.Now()
+				require.NoError(t, ask(t, client))
+				require.Equal(t, began, time.Now(), "at once")
+				for range 30 {
+					require.NoError(t, command(t, client, clerkapi.ForCommand))
+				}
+				client.Close()
+			})
+		})
+	}
+}
+
+// TestLeases_ANewProcessAsksOnce, if Clerk doesn't answer: the others may have used the limit up.
+func TestLeases_ANewProcessAsksOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, w := newBoard(), always(http.StatusInternalServerError, "")
+		client := sharing(t, 1, b, w)[0]
+		for turn := range int64(9) {
+			_, err := b.lease(t.Context(), clerksync.CallDemand{Client: 1, Turn: turn + 1, Window: 10, Lasts: 2, Least: 0, Want: 100, Most: 600})
+			require.NoError(t, err)
+			require.Error(t, askFor(t, client, clerkapi.ForRemoval))
+			wait(time.Second)
+		}
+		require.Len(t, w.times(), 1)
+		client.Close()
+	})
+}
