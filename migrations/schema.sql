@@ -36,6 +36,27 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.beat(beats bigint, number bigint)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    history uuid := rolecall.current_history();
+BEGIN
+    IF history IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('synchronous_commit', 'local', true); -- of the transaction
+    IF number = 1 THEN -- once for each process
+        DELETE FROM rolecall.replica_pulses WHERE at < now() - interval '1 hour';
+    END IF;
+    INSERT INTO rolecall.replica_pulses (process, pulse, at) VALUES (beats, number, now())
+    ON CONFLICT (process) DO UPDATE SET pulse = excluded.pulse, at = excluded.at WHERE replica_pulses.pulse < excluded.pulse;
+    RETURN history;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.can(user_id text, workspace_id text, permission text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -637,6 +658,9 @@ CREATE TABLE rolecall.feed (
     complete_until timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     history uuid,
     cuts bigint DEFAULT 0 NOT NULL,
+    unpublished_from bigint DEFAULT 0 NOT NULL,
+    drawn bigint DEFAULT 0 NOT NULL,
+    drawn_before bigint,
     old_through bigint,
     old_chain text,
     old_seq bigint DEFAULT 0 NOT NULL,
@@ -826,6 +850,13 @@ CREATE TABLE rolecall.processes (
     clerk_paused boolean DEFAULT false NOT NULL,
     CONSTRAINT processes_pkey PRIMARY KEY (id)
 );
+
+CREATE TABLE rolecall.replica_pulses (
+    process bigint NOT NULL,
+    pulse bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT replica_pulses_pkey PRIMARY KEY (process)
+) WITH (fillfactor=25);
 
 CREATE TABLE rolecall.revisions (
     organization_id text NOT NULL,
@@ -1157,6 +1188,15 @@ CREATE VIEW rolecall.effective_memberships AS
           WHERE (c.keys ? m.role)
           ORDER BY seen.by_then DESC NULLS LAST, seen.first, c.id
          LIMIT 1) r ON (true));
+
+CREATE VIEW rolecall.first_unpublished AS
+ SELECT unpublished.id,
+    unpublished.recorded_at
+   FROM rolecall.unpublished
+  WHERE (unpublished.id >= ( SELECT f.unpublished_from
+           FROM rolecall.feed f))
+  ORDER BY unpublished.id
+ LIMIT 1;
 
 CREATE VIEW rolecall.live_members AS
  SELECT m.id,

@@ -11,7 +11,8 @@ import (
 // same session.
 type Proof struct {
 	// SQL gives one row.
-	SQL string
+	SQL  string
+	Args []any
 	// Judge scans that row. Its error is that of the statement, whose rows nobody sees then.
 	Judge func(row pgx.Row) error
 }
@@ -29,7 +30,7 @@ func QueryProven(ctx context.Context, pool *pgxpool.Pool, p Proof, sql string, a
 		return nil, err
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(p.SQL)
+	batch.Queue(p.SQL, p.Args...)
 	batch.Queue(sql, args...)
 	both := &pipelined{conn: conn, results: conn.SendBatch(ctx, batch)}
 	if err := p.Judge(both.results.QueryRow()); err != nil {

@@ -7,30 +7,33 @@
 //
 // # The bound
 //
-// Let P be the instant before this process asked the primary for its position, which is the end of
-// the WAL that is on disk: what was committed before P is below that position. A replica that has
-// replayed the position shows all of it. So an answer that arrives at A lacks at most what was
-// committed after P, and A - P is all there is to bound:
+// Let P be the instant before this process wrote a number on the primary: a pulse. What was
+// committed before P comes before the pulse in the WAL. A replica that shows the pulse shows all of
+// it. So an answer that arrives at A lacks at most what was committed after P, and A - P is all
+// there is to bound:
 //
-//   - A position is heard five times within MaxLag, on a session of its own.
-//   - A statement may begin by a position as long as a fifth of MaxLag is left of it, because an
-//     answer that comes too late is of no use.
+//   - A pulse is written five times within MaxLag, on a session of its own.
+//   - A statement may begin by a pulse as long as a fifth of MaxLag is left of it, because an answer
+//     that comes too late is of no use.
 //   - An answer counts only if it is complete before P + MaxLag. The time of the proof, of the
 //     query and of the network is in that.
-//   - A request that reads several times is bounded by its oldest position ([Request.Answered]).
+//   - A request that reads several times is bounded by its oldest pulse ([Request.Answered]).
 //
-// How far a replica had come at the last look only says by which position it is asked. It proves
+// How far a replica had come at the last look only says by which pulse it is asked. It proves
 // nothing: an address may lead to another server by now. The proof is a statement before each
-// statement, on the same session and in the same round trip. It reads how far the server has
-// replayed; then the statement takes its snapshot ([pgpool.QueryProven]).
+// statement, on the same session and in the same round trip. It reads the newest pulse that the
+// server shows; then the statement takes its snapshot ([pgpool.QueryProven]).
 //
-// # The history
+// # Why a pulse, and no position in the WAL
 //
-// Positions are of one history. After a failover, a replica of the old primary may have a higher
-// position than the new primary. So the primary names its history with its position, and the proof
-// compares it with the one in the replica's tables, which is replayed like all else. While the
-// primary's own server isn't the one that its tables name, nothing is heard, and no replica
-// answers.
+// Positions are of one timeline, and a replica tells no ordinary role which one it replays. Let a
+// replica be promoted while its primary goes on, and another replica follow it: soon that one has
+// replayed more than the old primary has written, and lacks its newest commits. Until somebody
+// notes the failover, nothing else tells the two apart. A pulse is data: whoever shows it has it
+// from the server on which it was written.
+//
+// While the primary's own server isn't the one that its tables name, nothing is written or heard,
+// and no replica answers.
 //
 // # Clocks
 //

@@ -13,25 +13,26 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// position is where a primary is.
+// position is what a process has written on the primary.
 type position struct {
-	lsn     uint64 // up to which its WAL is on disk
+	pulse   int64 // its number
 	history string
 }
 
-// positionSQL asks for that. The history is NULL unless the server is the one that its tables name.
-const positionSQL = `SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint, coalesce(rolecall.current_history()::text, '')`
+// beatSQL writes a pulse. The history is NULL, and nothing is written, unless the server is the one
+// that its tables name.
+const beatSQL = `SELECT coalesce(rolecall.beat($1, $2)::text, '')`
 
 // errUnnoted says that positions prove nothing for now.
 var errUnnoted = errors.New("the primary's server isn't noted yet: a failover was a moment ago")
 
-func ask(ctx context.Context, primary *pgxpool.Pool) (position, error) {
-	var lsn int64
-	var p position
-	if err := primary.QueryRow(ctx, positionSQL).Scan(&lsn, &p.history); err != nil {
+// write writes a pulse on the primary.
+func write(ctx context.Context, primary *pgxpool.Pool, process, pulse int64) (position, error) {
+	p := position{pulse: pulse}
+	if err := primary.QueryRow(ctx, beatSQL, process, pulse).Scan(&p.history); err != nil {
 		return position{}, pgpool.Explain(err)
 	}
-	if p.lsn = uint64(lsn); p.history == "" { //nolint:gosec // a position
+	if p.history == "" {
 		return position{}, errUnnoted
 	}
 	return p, nil
@@ -44,7 +45,7 @@ const (
 	rememberedFor = time.Minute
 )
 
-// heard is a position, and the instant before it was asked for.
+// heard is a position, and the instant before it was written.
 type heard struct {
 	position
 
@@ -89,7 +90,7 @@ func (p *positions) newest() (heard, bool) {
 
 // reached returns the newest position that a server has replayed and that isn't older than a limit.
 // Without one, it says why.
-func (p *positions) reached(lsn uint64, history string, now time.Time, limit time.Duration) (heard, Outcome) {
+func (p *positions) reached(pulse int64, history string, now time.Time, limit time.Duration) (heard, Outcome) {
 	newest, ok := p.newest()
 	switch {
 	case !ok || age(newest.at, now) > limit:
@@ -101,7 +102,7 @@ func (p *positions) reached(lsn uint64, history string, now time.Time, limit tim
 		if age(h.at, now) > limit {
 			break
 		}
-		if h.lsn <= lsn && h.history == history {
+		if h.pulse <= pulse && h.history == history {
 			return h, OutcomeAnswered
 		}
 	}
@@ -110,11 +111,11 @@ func (p *positions) reached(lsn uint64, history string, now time.Time, limit tim
 
 // delay returns how far behind a server is that has replayed a position; false if it is farther
 // behind than what is remembered.
-func (p *positions) delay(lsn uint64, now time.Time) (time.Duration, bool) {
+func (p *positions) delay(pulse int64, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, known := range slices.Backward(p.all) {
-		if known.lsn <= lsn {
+		if known.pulse <= pulse {
 			if i == len(p.all)-1 {
 				return 0, true
 			}
@@ -124,10 +125,11 @@ func (p *positions) delay(lsn uint64, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// hear asks the primary for its position.
+// hear writes a pulse on the primary. No number is written twice, whatever became of the last one.
 func (s *Set) hear(ctx context.Context) {
 	at := s.cfg.now()
-	position, err := ask(ctx, s.cfg.Primary)
+	s.pulse++
+	position, err := write(ctx, s.cfg.Primary, s.process, s.pulse)
 	if err == nil {
 		s.positions.add(heard{position, at}, s.cfg.MaxLag)
 	}

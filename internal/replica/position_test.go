@@ -17,14 +17,14 @@ func TestPositions_Reached(t *testing.T) {
 	var p positions
 	_, why := p.reached(5, "a", at, limit)
 	require.Equal(t, OutcomeUnheard, why)
-	for i, lsn := range []uint64{10, 20, 30} {
-		p.add(heard{position{lsn, "a"}, at.Add(time.Duration(i) * 50 * time.Millisecond)}, 250*time.Millisecond)
+	for i, pulse := range []int64{10, 20, 30} {
+		p.add(heard{position{pulse, "a"}, at.Add(time.Duration(i) * 50 * time.Millisecond)}, 250*time.Millisecond)
 	}
 	now := at.Add(100 * time.Millisecond)
-	for lsn, want := range map[uint64]uint64{10: 10, 19: 10, 20: 20, 30: 30, 99: 30} {
-		h, why := p.reached(lsn, "a", now, limit)
+	for pulse, want := range map[int64]int64{10: 10, 19: 10, 20: 20, 30: 30, 99: 30} {
+		h, why := p.reached(pulse, "a", now, limit)
 		require.Equal(t, OutcomeAnswered, why)
-		require.Equal(t, want, h.lsn)
+		require.Equal(t, want, h.pulse)
 	}
 	_, why = p.reached(9, "a", now, limit)
 	require.Equal(t, OutcomeBehind, why)
@@ -49,7 +49,7 @@ func TestPositions_Reached(t *testing.T) {
 	require.Equal(t, OutcomeOtherHistory, why, "a failover ends the earlier history")
 	h, why := p.reached(99, "b", now, limit)
 	require.Equal(t, OutcomeAnswered, why)
-	require.EqualValues(t, 5, h.lsn)
+	require.EqualValues(t, 5, h.pulse)
 }
 
 // TestAge_OfASleepingMachine: the monotonic clock stands still while a machine sleeps.

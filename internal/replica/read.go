@@ -60,7 +60,7 @@ func (v *view) query(ctx context.Context, sql string, args []any) (pgx.Rows, err
 	}
 	cfg := v.replica.set.cfg
 	ctx, cancel := context.WithTimeout(ctx, min(cfg.MaxLag-age(h.at, cfg.now()), longestTry))
-	rows, err := pgpool.QueryProven(ctx, v.replica.Pool, pgpool.Proof{SQL: proofSQL, Judge: func(row pgx.Row) error {
+	rows, err := pgpool.QueryProven(ctx, v.replica.Pool, pgpool.Proof{SQL: proofSQL, Args: []any{v.replica.set.process}, Judge: func(row pgx.Row) error {
 		var at place
 		if err := at.scan(row); err != nil || cfg.unproven {
 			return err
@@ -82,7 +82,7 @@ func (p *place) judge(h heard) error {
 		return unfit(OutcomeNotInRecovery)
 	case p.history != h.history:
 		return unfit(OutcomeOtherHistory)
-	case uint64(p.replayed) < h.lsn: //nolint:gosec // a position
+	case p.replayed < h.pulse:
 		return unfit(OutcomeBehind)
 	}
 	return nil

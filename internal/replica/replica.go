@@ -34,7 +34,7 @@ type Replica struct {
 type state struct {
 	fault    Outcome // why it isn't asked; OutcomeAnswered if nothing is known against it
 	cause    string  // in words, for operators
-	replayed uint64
+	replayed int64   // the newest pulse that it shows
 	history  string
 	until    time.Time // no look may lift the fault before
 }
@@ -60,10 +60,10 @@ func (r *Replica) Counts(o Outcome) int64 { return r.counts[o].Load() }
 
 func (r *Replica) count(o Outcome) { r.counts[o].Add(1) }
 
-// proofSQL reads the state of the server. Its history counts only in the database in which it was
-// noted, not in a restored dump of it. The WAL's position is NULL on a server that never was a
-// standby.
-const proofSQL = `SELECT pg_is_in_recovery(), coalesce(pg_last_wal_replay_lsn() - '0/0'::pg_lsn, 0)::bigint,
+// proofSQL reads the state of the server: the newest pulse of this process that it shows, and the
+// history, which tells operators of a replica that follows another primary. It counts only in the
+// database in which it was noted, not in a restored dump of it.
+const proofSQL = `SELECT pg_is_in_recovery(), coalesce((SELECT pulse FROM rolecall.replica_pulses WHERE process = $1), 0),
 	coalesce((SELECT history::text FROM rolecall.database_identity
 		WHERE table_oid = 'rolecall.database_identity'::regclass::oid::bigint), '')`
 
@@ -79,9 +79,9 @@ func (p *place) scan(row pgx.Row) error { return row.Scan(&p.inRecovery, &p.repl
 // look asks the replica how far it is, so that requests needn't try.
 func (r *Replica) look(ctx context.Context) {
 	var at place
-	err := at.scan(r.Looks.QueryRow(ctx, proofSQL))
+	err := at.scan(r.Looks.QueryRow(ctx, proofSQL, r.set.process))
 	before, now := r.state.Load(), r.set.cfg.now()
-	next := &state{fault: OutcomeAnswered, replayed: uint64(at.replayed), history: at.history} //nolint:gosec // a position
+	next := &state{fault: OutcomeAnswered, replayed: at.replayed, history: at.history}
 	switch {
 	case err != nil:
 		fault := faultOf(err)

@@ -185,5 +185,32 @@ func TestReplica_OfTheOldPrimaryAnswersNothing(t *testing.T) {
 		require.False(t, answered)
 	}
 	require.NotZero(t, s.set.replicas[1].Counts(OutcomeOtherHistory))
-	require.Greater(t, s.set.replicas[1].state.Load().replayed, s.set.positions.all[0].lsn, "by its position alone, it would answer")
+}
+
+// TestReplica_OfAPromotedReplicaAnswersNothing while the old primary goes on and is heard: it has
+// replayed more than the old primary has written, in a history that has no name of its own yet.
+func TestReplica_OfAPromotedReplicaAnswersNothing(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 2)
+	s.streams[1].Turn(s.replicas[0].Addr()) // the second one cascades
+	s.streams[1].Cut()
+	s.ready()
+	s.change(1, 1)
+	s.replicas[1].CatchUp(s.primary)
+	s.look(1)
+	s.hear()
+	s.cutStream(0)
+	s.change(1, 2) // a removal
+	s.replicas[0].Promote()
+	s.replicas[0].Exec("rolecall", "CREATE TABLE public.much AS SELECT generate_series(1, 50000) n")
+	s.replicas[1].CatchUp(s.replicas[0])
+	for range 2 {
+		s.clock.advance(bound)
+		s.hear()
+		require.Empty(t, s.set.Unheard())
+		s.look(1)
+		_, _, answered := s.ask(1, 1)
+		require.False(t, answered)
+	}
 }

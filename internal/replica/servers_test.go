@@ -94,7 +94,7 @@ func (s *servers) connect() {
 	lineage := pgpool.NewLineage(nil)
 	s.openWriter()
 	cfg := Config{
-		Primary: open(pgpool.Config{URL: s.wayThere.URL(s.primary.URL("rolecall")), Needs: pgpool.Needs{ReadOnly: true}, MaxConns: 1, Lineage: lineage, Within: time.Second}),
+		Primary: open(pgpool.Config{URL: s.wayThere.URL(s.primary.URL("rolecall")), Needs: pgpool.Needs{Write: true}, MaxConns: 1, Lineage: lineage, Within: time.Second}),
 		MaxLag:  bound, Logger: slog.New(slog.DiscardHandler), now: s.clock.now,
 	}
 	for i, r := range s.replicas {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ type Source struct {
 
 // Config configures a [Set]. All of it is required.
 type Config struct {
-	// Primary is asked for its position. Nothing else uses the pool, which needs one session.
+	// Primary gets the pulses. Nothing else uses the pool, which needs one session that writes.
 	Primary *pgxpool.Pool
 	// Replicas are those that may answer.
 	Replicas []Source
@@ -56,6 +57,8 @@ type Set struct {
 	positions positions
 	replicas  []*Replica
 	turn      atomic.Uint32 // of the replica that is asked next
+	process   int64         // names the pulses of this set
+	pulse     int64         // the newest that was sent to the primary
 	began     time.Time
 	lastError atomic.Pointer[string] // of the primary, "" for none
 
@@ -83,7 +86,7 @@ func newSet(cfg Config) *Set {
 	if cfg.now == nil {
 		cfg.now = time.Now
 	}
-	s := &Set{cfg: cfg, began: cfg.now()}
+	s := &Set{cfg: cfg, began: cfg.now(), process: rand.Int64()} //nolint:gosec // no secret
 	for i, source := range cfg.Replicas {
 		s.replicas = append(s.replicas, newReplica(s, i, source))
 	}

@@ -16,7 +16,7 @@ const (
 	EventConns   = 4  // services' entries of the audit log
 	changeConns  = 4  // commands
 	consoleConns = 2  // pages of the console that read at a time; with the least connections they share those of the workers
-	// positionConns hear how far the primary is, for the replicas. Nothing else may delay that.
+	// positionConns write the pulses that replicas must show. Nothing else may delay them.
 	positionConns = 1
 	adminConns    = 2 // so that a busy API can't turn /readyz red; also to notice a failover
 

@@ -65,7 +65,7 @@ func needsOf(pool string) pgpool.Needs {
 		// Nothing that is served waits for a page, and no page holds anything up.
 		return pgpool.Needs{Write: true, LockTimeout: consoleLock, StatementTimeout: readStatement}
 	case "positions":
-		return pgpool.Needs{ReadOnly: true, StatementTimeout: replicaStatement}
+		return pgpool.Needs{Write: true, LockTimeout: replicaStatement, StatementTimeout: replicaStatement}
 	case "decide":
 		return pgpool.Needs{ReadOnly: true, ByKey: true, StatementTimeout: decideStatement}
 	case "read":
