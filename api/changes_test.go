@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api/auth"
-	"github.com/callmine/rolecall/changefeed"
+	"github.com/callmine/rolecall/internal/changefeed"
 )
 
 // soon is longer than anything here takes.

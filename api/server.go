@@ -15,8 +15,8 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
-	"github.com/callmine/rolecall/changefeed"
 	"github.com/callmine/rolecall/internal/bounded"
+	"github.com/callmine/rolecall/internal/changefeed"
 	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/rounds"

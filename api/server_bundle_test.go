@@ -22,7 +22,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
-	"github.com/callmine/rolecall/changefeed"
+	"github.com/callmine/rolecall/internal/changefeed"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/testlog"

@@ -43,11 +43,20 @@ CREATE TABLE rolecall.feed (
     complete_until timestamptz NOT NULL DEFAULT 'epoch', -- what was committed before is published
     history        uuid, -- under which numbers are given; null before the first one
     cuts           bigint      NOT NULL DEFAULT 0, -- how often published changes were cut
+    -- Deleted rows of `unpublished` stay in the way as long as anybody has an older snapshot, such as pg_dump. So nobody looks where
+    -- nothing can appear any more. All ids below `drawn` were drawn by transactions older than `drawn_before`, as they write before
+    -- they draw. Once all of those have ended, and what they left is published, that goes for these ids, too.
+    unpublished_from bigint    NOT NULL DEFAULT 0, -- no id below it can appear any more
+    drawn          bigint      NOT NULL DEFAULT 0, -- an id that was published
+    drawn_before   bigint, -- a transaction that began to write later; null before the next one publishes
     -- Entries from before this migration get their numbers later, chain by chain, and before all others.
     old_through    bigint, -- the greatest id of such an entry; null once all have a number
     old_chain      text, -- the chain that is being read; null before the first one. The instance's, '', is the last
     old_seq        bigint      NOT NULL DEFAULT 0 -- how far it was read
 );
+
+CREATE VIEW rolecall.first_unpublished AS
+SELECT id, recorded_at FROM rolecall.unpublished WHERE id >= (SELECT f.unpublished_from FROM rolecall.feed f) ORDER BY id LIMIT 1;
 
 -- Where the numbers of earlier histories end: the next history began there.
 CREATE TABLE rolecall.feed_histories (
@@ -111,5 +120,6 @@ INSERT INTO rolecall.feed (old_through) SELECT max(id) FROM rolecall.audit_log;
 DROP TRIGGER audit_log_unpublished ON rolecall.audit_log;
 DROP TRIGGER audit_log_cut ON rolecall.audit_log;
 DROP FUNCTION rolecall.note_unpublished, rolecall.cut_feed;
+DROP VIEW rolecall.first_unpublished;
 DROP TABLE rolecall.unpublished, rolecall.changes, rolecall.feed, rolecall.feed_histories, rolecall.feed_cuts;
 DROP FUNCTION rolecall.in_feed;

@@ -658,6 +658,9 @@ CREATE TABLE rolecall.feed (
     complete_until timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     history uuid,
     cuts bigint DEFAULT 0 NOT NULL,
+    unpublished_from bigint DEFAULT 0 NOT NULL,
+    drawn bigint DEFAULT 0 NOT NULL,
+    drawn_before bigint,
     old_through bigint,
     old_chain text,
     old_seq bigint DEFAULT 0 NOT NULL,
@@ -1185,6 +1188,15 @@ CREATE VIEW rolecall.effective_memberships AS
           WHERE (c.keys ? m.role)
           ORDER BY seen.by_then DESC NULLS LAST, seen.first, c.id
          LIMIT 1) r ON (true));
+
+CREATE VIEW rolecall.first_unpublished AS
+ SELECT unpublished.id,
+    unpublished.recorded_at
+   FROM rolecall.unpublished
+  WHERE (unpublished.id >= ( SELECT f.unpublished_from
+           FROM rolecall.feed f))
+  ORDER BY unpublished.id
+ LIMIT 1;
 
 CREATE VIEW rolecall.live_members AS
  SELECT m.id,

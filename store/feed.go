@@ -49,7 +49,7 @@ type FeedPage struct {
 
 // ReadFeed returns a page of the change feed. Its transaction must see one moment, so that no
 // change is published between what it reads and what it says to be complete. The error is
-// [ErrPlaceLost] if the place doesn't count any more.
+// [ErrPlaceExpired] if the place doesn't count any more.
 func ReadFeed(ctx context.Context, tx DBTX, q FeedQuery) (page FeedPage, err error) {
 	now, err := queries().FeedState(ctx, tx, dbsqlc.FeedStateParams{
 		History: pgtype.UUID{Bytes: q.After.History, Valid: true}, Number: q.After.Number, PublishedAt: q.After.PublishedAt, Cut: q.After.Cut,
@@ -58,7 +58,7 @@ func ReadFeed(ctx context.Context, tx DBTX, q FeedQuery) (page FeedPage, err err
 		return page, fmt.Errorf("read state of the change feed: %w", err)
 	}
 	if q.After.Number > 0 && !now.Counts { // the beginning is in every history
-		return page, ErrPlaceLost
+		return page, ErrPlaceExpired
 	}
 	place := FeedPlace{Number: now.Number, History: now.History.Bytes, PublishedAt: now.PublishedAt.UTC(), Cut: now.Cuts}
 	page = FeedPage{Next: place, CompleteUntil: now.CompleteUntil.UTC(), Number: now.Number, Unpublished: now.Unpublished}

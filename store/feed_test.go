@@ -314,6 +314,62 @@ func TestFeed_NumbersOldEntriesFirst(t *testing.T) {
 	require.EqualValues(t, 42, first.Entries[0].Revision)
 }
 
+// TestFeed_PlaceAfterOldEntriesCounts, although the last transaction had none left to number.
+func TestFeed_PlaceAfterOldEntriesCounts(t *testing.T) {
+	t.Parallel()
+	pool := newFeed(t)
+	execute(t, pool, `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
+		SELECT 'org_1', 'a.b', n::text, now(), 'c' FROM generate_series(1, 2000) n`)
+	execute(t, pool, "DELETE FROM rolecall.unpublished")
+	execute(t, pool, "UPDATE rolecall.feed SET old_through = (SELECT max(id) FROM rolecall.audit_log)") // as before the migration
+	publish(t, pool)
+	got, end := targets(t, pool, store.FeedQuery{Limit: 200})
+	require.Len(t, got, 2000)
+	_, err := read(pool, store.FeedQuery{After: end.Next, Limit: 9})
+	require.NoError(t, err)
+}
+
+// TestFeed_LooksOnlyWhereSomethingCanAppear: deleted rows would hold it up while a dump goes on. A
+// transaction that drew its id early is awaited.
+func TestFeed_LooksOnlyWhereSomethingCanAppear(t *testing.T) {
+	t.Parallel()
+	pool := newFeed(t)
+	from := func() (id int64) {
+		require.NoError(t, pool.QueryRow(t.Context(), "SELECT unpublished_from FROM rolecall.feed").Scan(&id))
+		return id
+	}
+	open, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = open.Rollback(context.Background()) })
+	record(t, open, "org_0", "a.b", "early")
+	var early int64
+	require.NoError(t, open.QueryRow(t.Context(), "SELECT max(id) FROM rolecall.unpublished").Scan(&early))
+	for n := range 20 {
+		record(t, pool, "org_1", "a.b", fmt.Sprint("later ", n))
+		publish(t, pool)
+		require.LessOrEqual(t, from(), early)
+	}
+	require.NoError(t, open.Commit(t.Context()))
+	_, waiting, err := store.FeedProgress(t.Context(), pool)
+	require.NoError(t, err)
+	require.True(t, waiting)
+	since, err := store.UnpublishedSince(t.Context(), pool)
+	require.NoError(t, err)
+	require.False(t, since.IsZero())
+	for n := 0; from() < early+20; n++ { // other tests' transactions hold it up, too
+		record(t, pool, "org_2", "a.b", fmt.Sprint("last ", n))
+		publish(t, pool)
+	}
+	got, end := targets(t, pool, store.FeedQuery{})
+	require.Contains(t, got, "early")
+	require.False(t, end.Unpublished)
+	publish(t, pool) // nothing
+	record(t, pool, "org_1", "a.b", "one more")
+	publish(t, pool)
+	got, _ = targets(t, pool, store.FeedQuery{})
+	require.Equal(t, "one more", got[len(got)-1])
+}
+
 // TestFeed_PublishesALotInParts, and says that it is complete only after the last.
 func TestFeed_PublishesALotInParts(t *testing.T) {
 	t.Parallel()
@@ -364,12 +420,12 @@ func TestFeed_PlacesOfLostChangesDontCount(t *testing.T) {
 				renewHistory(t, pool)
 			}
 			_, err := read(pool, store.FeedQuery{After: lost, Limit: 9})
-			require.ErrorIs(t, err, store.ErrPlaceLost)
+			require.ErrorIs(t, err, store.ErrPlaceExpired)
 			for n := range 4 {
 				record(t, pool, "org_3", "a.b", fmt.Sprint("new ", n))
 				publish(t, pool)
 				_, err = read(pool, store.FeedQuery{After: lost, Limit: 9})
-				require.ErrorIs(t, err, store.ErrPlaceLost, "after %d changes", n)
+				require.ErrorIs(t, err, store.ErrPlaceExpired, "after %d changes", n)
 			}
 			for _, before := range []store.FeedPlace{beginning, kept} {
 				got, end := targets(t, pool, store.FeedQuery{After: before})

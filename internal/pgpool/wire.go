@@ -75,7 +75,7 @@ func (l *Lineage) dial(ctx context.Context, dial pgconn.DialFunc, network, addr 
 
 // boundCancels makes a connection's configuration dial only briefly again once it has a session:
 // pgx dials once more to cancel the statement of a session that broke, then waits for the end of
-// that session, and both for up to 15 s if the server hangs. For so long, the session would keep its
+// that session, up to 15 s for both if the server hangs. For so long, the session would keep its
 // place in the pool. At an address at which the session was cut, nothing is dialed again.
 func (l *Lineage) boundCancels(dial pgconn.DialFunc) pgconn.DialFunc {
 	var mu sync.Mutex
@@ -148,8 +148,8 @@ func (w *wire) cut() {
 }
 
 // overtaken reports whether the session is with a server that isn't current any more, or has been
-// opening for so long that it must be, or that it hangs: by is one that has just opened, nil if that
-// isn't known. It is called under the lineage's lock.
+// opening for so long that it must be, or that it hangs: by is one that has just opened, nil if
+// that isn't known. It is called under the lineage's lock.
 func (w *wire) overtaken(by *wire) bool {
 	if w.epoch != w.lineage.epoch && (w.observed || time.Since(w.dialed) > opensWithin) {
 		return true

@@ -11,7 +11,12 @@ FOR UPDATE SKIP LOCKED;
 -- lock was taken, so it is a statement of its own. now() is when the transaction began: before this statement's snapshot.
 WITH next AS (
     SELECT u.id, sum(cardinality(u.entry_ids)) OVER (ORDER BY u.id) - cardinality(u.entry_ids) AS before
-    FROM (SELECT id, entry_ids FROM rolecall.unpublished ORDER BY id LIMIT @statements::integer) u
+    FROM (
+        SELECT id, entry_ids FROM rolecall.unpublished
+        WHERE id >= (SELECT f.unpublished_from FROM rolecall.feed f)
+        ORDER BY id
+        LIMIT @statements::integer
+    ) u
 ), taken AS (
     DELETE FROM rolecall.unpublished
     WHERE id IN (SELECT n.id FROM next n WHERE n.before < @most_entries::bigint)
@@ -32,15 +37,24 @@ WITH next AS (
     ON CONFLICT (entry_id) DO NOTHING
     RETURNING number
 ), ends AS (
-    SELECT (SELECT count(*) FROM next) < @statements AND (SELECT count(*) FROM next) = (SELECT count(*) FROM taken) AS whole
+    SELECT whole, whole AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= drawn_before AS ended, drawn_before
+    FROM (
+        SELECT (SELECT count(*) FROM next) < @statements AND (SELECT count(*) FROM next) = (SELECT count(*) FROM taken) AS whole,
+            least(f.drawn_before, pg_current_xact_id()::text::bigint) AS drawn_before -- a restored dump has transactions of another server
+        FROM rolecall.feed f
+    ) now
 ), moved AS (
     UPDATE rolecall.feed
     SET number = number + (SELECT count(*) FROM entries),
         published_at = CASE WHEN EXISTS (SELECT FROM entries) THEN now() ELSE published_at END,
-        complete_until = CASE WHEN (SELECT whole FROM ends) THEN greatest(complete_until, now()) ELSE complete_until END
+        complete_until = CASE WHEN ends.whole THEN greatest(complete_until, now()) ELSE complete_until END,
+        unpublished_from = CASE WHEN ends.ended THEN drawn ELSE unpublished_from END,
+        drawn = CASE WHEN ends.ended THEN greatest(drawn, (SELECT max(t.id) FROM taken t)) ELSE drawn END,
+        drawn_before = CASE WHEN NOT ends.ended THEN ends.drawn_before END
+    FROM ends
     RETURNING number
 )
-SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT whole FROM ends)::boolean AS more,
+SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT e.whole FROM ends e)::boolean AS more,
     extract(epoch FROM clock_timestamp() - coalesce((SELECT min(t.recorded_at) FROM taken t), clock_timestamp()))::float8 AS waited
 FROM moved m;
 
@@ -71,7 +85,7 @@ SELECT organization_id FROM rolecall.audit_heads WHERE organization_id > @after 
 -- name: MoveOld :exec
 -- Notes how far old entries have their numbers.
 UPDATE rolecall.feed
-SET number = @number, published_at = now(), old_through = sqlc.narg('old_through'), old_chain = sqlc.narg('old_chain'), old_seq = @old_seq;
+SET published_at = CASE WHEN number = @number THEN published_at ELSE now() END, number = @number, old_through = sqlc.narg('old_through'), old_chain = sqlc.narg('old_chain'), old_seq = @old_seq;
 
 -- name: EndHistory :exec
 -- Notes where the numbers of the history end that is being left.
@@ -80,15 +94,15 @@ SELECT history, number FROM rolecall.feed WHERE history IS NOT NULL
 ON CONFLICT (history) DO UPDATE SET through = least(h.through, excluded.through);
 
 -- name: BeginHistory :exec
-UPDATE rolecall.feed SET history = @history;
+UPDATE rolecall.feed SET history = @history, complete_until = least(complete_until, now());
 
 -- name: FeedProgress :one
 -- The last number, and whether something waits for one.
-SELECT number, (old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.unpublished))::boolean AS waiting FROM rolecall.feed;
+SELECT f.number, (f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished))::boolean AS waiting FROM rolecall.feed f;
 
 -- name: UnpublishedSince :one
 -- When the change was recorded that has waited longest for its number.
-SELECT recorded_at FROM rolecall.unpublished ORDER BY id LIMIT 1;
+SELECT recorded_at FROM rolecall.first_unpublished;
 
 -- name: FeedState :one
 -- How far the feed is, and whether a consumer's place in it still counts: its number must be of a history that is a part of this one,
@@ -101,7 +115,7 @@ SELECT f.number, f.published_at, f.history, f.cuts, late.unpublished::boolean AS
         AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k WHERE k.cut > @cut::bigint AND k.through > @number), false
     )::boolean AS counts
 FROM rolecall.feed f
-CROSS JOIN LATERAL (SELECT f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.unpublished) AS unpublished) late;
+CROSS JOIN LATERAL (SELECT f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished) AS unpublished) late;
 
 -- name: ChangesOfAll :many
 SELECT c.number, c.revision, c.published_at, c.complete_before, sqlc.embed(l)

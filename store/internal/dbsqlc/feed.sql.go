@@ -13,7 +13,7 @@ import (
 )
 
 const BeginHistory = `-- name: BeginHistory :exec
-UPDATE rolecall.feed SET history = $1
+UPDATE rolecall.feed SET history = $1, complete_until = least(complete_until, now())
 `
 
 func (q *Queries) BeginHistory(ctx context.Context, db DBTX, history pgtype.UUID) error {
@@ -170,7 +170,7 @@ func (q *Queries) EndHistory(ctx context.Context, db DBTX) error {
 }
 
 const FeedProgress = `-- name: FeedProgress :one
-SELECT number, (old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.unpublished))::boolean AS waiting FROM rolecall.feed
+SELECT f.number, (f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished))::boolean AS waiting FROM rolecall.feed f
 `
 
 type FeedProgressRow struct {
@@ -195,7 +195,7 @@ SELECT f.number, f.published_at, f.history, f.cuts, late.unpublished::boolean AS
         AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k WHERE k.cut > $4::bigint AND k.through > $2), false
     )::boolean AS counts
 FROM rolecall.feed f
-CROSS JOIN LATERAL (SELECT f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.unpublished) AS unpublished) late
+CROSS JOIN LATERAL (SELECT f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished) AS unpublished) late
 `
 
 type FeedStateParams struct {
@@ -271,7 +271,7 @@ func (q *Queries) LockFeed(ctx context.Context, db DBTX) (LockFeedRow, error) {
 
 const MoveOld = `-- name: MoveOld :exec
 UPDATE rolecall.feed
-SET number = $1, published_at = now(), old_through = $2, old_chain = $3, old_seq = $4
+SET published_at = CASE WHEN number = $1 THEN published_at ELSE now() END, number = $1, old_through = $2, old_chain = $3, old_seq = $4
 `
 
 type MoveOldParams struct {
@@ -355,7 +355,12 @@ func (q *Queries) NextOldChain(ctx context.Context, db DBTX, after string) (stri
 const PublishChanges = `-- name: PublishChanges :one
 WITH next AS (
     SELECT u.id, sum(cardinality(u.entry_ids)) OVER (ORDER BY u.id) - cardinality(u.entry_ids) AS before
-    FROM (SELECT id, entry_ids FROM rolecall.unpublished ORDER BY id LIMIT $1::integer) u
+    FROM (
+        SELECT id, entry_ids FROM rolecall.unpublished
+        WHERE id >= (SELECT f.unpublished_from FROM rolecall.feed f)
+        ORDER BY id
+        LIMIT $1::integer
+    ) u
 ), taken AS (
     DELETE FROM rolecall.unpublished
     WHERE id IN (SELECT n.id FROM next n WHERE n.before < $2::bigint)
@@ -376,15 +381,24 @@ WITH next AS (
     ON CONFLICT (entry_id) DO NOTHING
     RETURNING number
 ), ends AS (
-    SELECT (SELECT count(*) FROM next) < $1 AND (SELECT count(*) FROM next) = (SELECT count(*) FROM taken) AS whole
+    SELECT whole, whole AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= drawn_before AS ended, drawn_before
+    FROM (
+        SELECT (SELECT count(*) FROM next) < $1 AND (SELECT count(*) FROM next) = (SELECT count(*) FROM taken) AS whole,
+            least(f.drawn_before, pg_current_xact_id()::text::bigint) AS drawn_before -- a restored dump has transactions of another server
+        FROM rolecall.feed f
+    ) now
 ), moved AS (
     UPDATE rolecall.feed
     SET number = number + (SELECT count(*) FROM entries),
         published_at = CASE WHEN EXISTS (SELECT FROM entries) THEN now() ELSE published_at END,
-        complete_until = CASE WHEN (SELECT whole FROM ends) THEN greatest(complete_until, now()) ELSE complete_until END
+        complete_until = CASE WHEN ends.whole THEN greatest(complete_until, now()) ELSE complete_until END,
+        unpublished_from = CASE WHEN ends.ended THEN drawn ELSE unpublished_from END,
+        drawn = CASE WHEN ends.ended THEN greatest(drawn, (SELECT max(t.id) FROM taken t)) ELSE drawn END,
+        drawn_before = CASE WHEN NOT ends.ended THEN ends.drawn_before END
+    FROM ends
     RETURNING number
 )
-SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT whole FROM ends)::boolean AS more,
+SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT e.whole FROM ends e)::boolean AS more,
     extract(epoch FROM clock_timestamp() - coalesce((SELECT min(t.recorded_at) FROM taken t), clock_timestamp()))::float8 AS waited
 FROM moved m
 `
@@ -464,7 +478,7 @@ func (q *Queries) PublishOldEntries(ctx context.Context, db DBTX, arg PublishOld
 }
 
 const UnpublishedSince = `-- name: UnpublishedSince :one
-SELECT recorded_at FROM rolecall.unpublished ORDER BY id LIMIT 1
+SELECT recorded_at FROM rolecall.first_unpublished
 `
 
 // When the change was recorded that has waited longest for its number.

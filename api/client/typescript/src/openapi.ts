@@ -245,7 +245,8 @@ export interface paths {
          * What has changed since a cursor, now or as soon as something does. For services with the scope `read`.
          * @description Every effective change of every workspace is in the feed once, each workspace's in the order of its audit log: also changes that a
          *     sweep found, and what services recorded. A consumer keeps the cursor of what it has carried out, and goes on after it. So it
-         *     misses nothing and gets nothing twice, also if it, or Rolecall, was away. Changes of different workspaces have no known order.
+         *     misses nothing and gets nothing twice, also if it, or Rolecall, was away. Changes of different workspaces come in the order in which
+         *     they were committed, give or take those that were committed together.
          *
          *     `next_cursor` is always there. It moves on although no change may be yours. `complete_until` tells silence from lag: all that
          *     was committed before that instant is on this page or an earlier one. A page is full if there is more: ask on at once.
@@ -254,9 +255,10 @@ export interface paths {
          *     (ROLECALL_AUDIT_RETENTION), or the database failed over and lost some. Who begins without a cursor gets at least
          *     what says who is a member of every workspace now.
          *
-         *     Key memberships by `membership_id`: when a user rejoins, `member.joined` of the new membership may come before `member.removed` of the
-         *     old one. Of a user's memberships in a workspace, the one counts that joined last, by the `at` of its first `member.joined`. The user
-         *     has access while that one lives, the workspace isn't deleted, and the user is neither deleted, banned nor deprovisioned. `workspace.deleted` and the kinds `user.…` so stand for all the memberships that they concern, and these may come back.
+         *     Key memberships by `membership_id`: when a user rejoins, `member.joined` of the new membership may come before `member.removed`
+         *     of the old one. Of a user's memberships in a workspace, the one counts that began last, by the `at` of its first `member.joined`.
+         *     The user has access while that one lives, the workspace isn't deleted, and the user is neither deleted, banned nor deprovisioned.
+         *     So `workspace.deleted` and the kinds `user.…` stand for all the memberships that they concern, and these may come back.
          *
          *     With `Accept: text/event-stream` the same comes as events (server-sent events): `change` with a FeedChange as data and its cursor as
          *     `id`, and `heartbeat` with `next_cursor` and `complete_until`, at least every 15 seconds. `Last-Event-ID` counts more than

@@ -6,8 +6,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/callmine/rolecall/changefeed"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/internal/changefeed"
 	"github.com/callmine/rolecall/store"
 )
 

@@ -17,12 +17,12 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
-	"github.com/callmine/rolecall/changefeed"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/presence"
+	"github.com/callmine/rolecall/internal/changefeed"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/tracing"
