@@ -203,7 +203,7 @@ func (s *server) pollChanges(w http.ResponseWriter, r *http.Request, asked feedR
 			vary(w, "Accept")
 			return write(w, feedBodyOf(page))
 		}
-		s.awaitChange(r, page.Number, left)
+		s.awaitChange(r, page.Last, left)
 		asked.query = asked.query.Following(page)
 		if s.feedParts() {
 			until = time.Now()
@@ -219,11 +219,11 @@ func lastLonger(w http.ResponseWriter, most time.Duration) {
 	_ = connection.SetWriteDeadline(time.Now().Add(most))
 }
 
-// awaitChange waits for another change than that of the number. Waiting doesn't count as time that
+// awaitChange waits for another last change than a page told. Waiting doesn't count as time that
 // the request took.
-func (s *server) awaitChange(r *http.Request, number int64, most time.Duration) {
+func (s *server) awaitChange(r *http.Request, last store.FeedMark, most time.Duration) {
 	began := time.Now()
-	s.cfg.Feed.Wait(r.Context(), number, most)
+	s.cfg.Feed.Wait(r.Context(), last, most)
 	request.Of(r.Context()).Waited(time.Since(began))
 }
 

@@ -141,7 +141,7 @@ func problemFor(err error) (p *problem, ours bool) {
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return unauthenticated(err), false
-	case errors.Is(err, store.ErrPlaceLost):
+	case errors.Is(err, store.ErrPlaceExpired):
 		return errCursorExpired, false
 	case errors.Is(err, edge.ErrCrowded): // package edge counts it
 		return errUnavailable, false

@@ -50,7 +50,7 @@ func TestCutLog_ConsumersOfTheFeedBeginAnew(t *testing.T) {
 
 	require.NoError(t, CutLog(t.Context(), b.Pool, day(10), 0))
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: slow.Next, Limit: 20})
-	require.ErrorIs(t, err, store.ErrPlaceLost)
+	require.ErrorIs(t, err, store.ErrPlaceExpired)
 	anew, err := readFeed(t, b.Pool, store.FeedQuery{Limit: 5})
 	require.NoError(t, err)
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.feed_cuts"), "the last cut reaches farthest")
@@ -74,9 +74,9 @@ func TestCutLog_ConsumersOfTheFeedBeginAnew(t *testing.T) {
 	// doesn't.
 	require.NoError(t, CutLog(t.Context(), b.Pool, day(25), 0))
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: anew.Next, Limit: 20})
-	require.ErrorIs(t, err, store.ErrPlaceLost)
+	require.ErrorIs(t, err, store.ErrPlaceExpired)
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: goesOn.Entries[0].Place, Limit: 20})
-	require.ErrorIs(t, err, store.ErrPlaceLost)
+	require.ErrorIs(t, err, store.ErrPlaceExpired)
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: goesOn.Entries[1].Place, Limit: 20})
 	require.NoError(t, err)
 
@@ -88,7 +88,7 @@ func TestCutLog_ConsumersOfTheFeedBeginAnew(t *testing.T) {
 	require.NoError(t, CutLog(t.Context(), b.Pool, day(35), 0))
 	publishAll(t, b.Pool)
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: end.Next, Limit: 20})
-	require.ErrorIs(t, err, store.ErrPlaceLost)
+	require.ErrorIs(t, err, store.ErrPlaceExpired)
 	whole, err := readFeed(t, b.Pool, store.FeedQuery{Limit: 1000})
 	require.NoError(t, err)
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: whole.Next, Limit: 1000})

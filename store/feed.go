@@ -43,13 +43,19 @@ type FeedPage struct {
 	Next          FeedPlace // where the next page begins
 	More          bool      // there is a next page already
 	CompleteUntil time.Time // what was committed before is on this page or an earlier one
-	Number        int64     // the last one given
+	Last          FeedMark  // of the whole feed
 	Unpublished   bool      // more was committed
+}
+
+// FeedMark is the last number that was given, and when.
+type FeedMark struct {
+	Number      int64
+	PublishedAt time.Time
 }
 
 // ReadFeed returns a page of the change feed. Its transaction must see one moment, so that no
 // change is published between what it reads and what it says to be complete. The error is
-// [ErrPlaceLost] if the place doesn't count any more.
+// [ErrPlaceExpired] if the place doesn't count any more.
 func ReadFeed(ctx context.Context, tx DBTX, q FeedQuery) (page FeedPage, err error) {
 	now, err := queries().FeedState(ctx, tx, dbsqlc.FeedStateParams{
 		History: pgtype.UUID{Bytes: q.After.History, Valid: true}, Number: q.After.Number, PublishedAt: q.After.PublishedAt, Cut: q.After.Cut,
@@ -58,10 +64,10 @@ func ReadFeed(ctx context.Context, tx DBTX, q FeedQuery) (page FeedPage, err err
 		return page, fmt.Errorf("read state of the change feed: %w", err)
 	}
 	if q.After.Number > 0 && !now.Counts { // the beginning is in every history
-		return page, ErrPlaceLost
+		return page, ErrPlaceExpired
 	}
 	place := FeedPlace{Number: now.Number, History: now.History.Bytes, PublishedAt: now.PublishedAt.UTC(), Cut: now.Cuts}
-	page = FeedPage{Next: place, CompleteUntil: now.CompleteUntil.UTC(), Number: now.Number, Unpublished: now.Unpublished}
+	page = FeedPage{Next: place, CompleteUntil: now.CompleteUntil.UTC(), Last: FeedMark{place.Number, place.PublishedAt}, Unpublished: now.Unpublished}
 	if q.Latest {
 		return page, nil
 	}
@@ -103,12 +109,12 @@ func feedRows(ctx context.Context, tx DBTX, q FeedQuery) (rows []dbsqlc.ChangesO
 }
 
 // FeedProgress returns the last number that was given, and whether entries wait for one.
-func FeedProgress(ctx context.Context, db DBTX) (number int64, waiting bool, err error) {
+func FeedProgress(ctx context.Context, db DBTX) (last FeedMark, waiting bool, err error) {
 	r, err := queries().FeedProgress(ctx, db)
 	if err != nil {
-		return 0, false, fmt.Errorf("read progress of the change feed: %w", err)
+		return FeedMark{}, false, fmt.Errorf("read progress of the change feed: %w", err)
 	}
-	return r.Number, r.Waiting, nil
+	return FeedMark{r.Number, r.PublishedAt.UTC()}, r.Waiting, nil
 }
 
 // UnpublishedSince returns when the change was recorded that has waited longest for its number;
@@ -129,7 +135,7 @@ const (
 
 // Published says what [Publish] did.
 type Published struct {
-	Number  int64         // the last one given
+	Last    FeedMark
 	Changes int64         // that got a number
 	Waited  time.Duration // how long the oldest of them had been recorded; 0 for entries that are older than the feed
 	More    bool          // it should be called again
@@ -164,7 +170,7 @@ func Publish(ctx context.Context, tx DBTX) (done Published, err error) {
 	if err != nil {
 		return done, fmt.Errorf("publish changes: %w", err)
 	}
-	return Published{Number: r.Number, Changes: r.Changes, Waited: time.Duration(r.Waited * float64(time.Second)), More: r.More}, nil
+	return Published{Last: FeedMark{r.Number, r.PublishedAt.UTC()}, Changes: r.Changes, Waited: time.Duration(r.Waited * float64(time.Second)), More: r.More}, nil
 }
 
 // beginHistory ends the history under which numbers were given so far.
@@ -182,7 +188,7 @@ func beginHistory(ctx context.Context, tx DBTX, next pgtype.UUID) error {
 // publishOldEntries numbers the next entries that are older than the feed: chain by chain, the
 // instance's own at last. So the end of a user comes after the memberships that it ends.
 func publishOldEntries(ctx context.Context, tx DBTX, feed dbsqlc.LockFeedRow) (done Published, err error) {
-	done = Published{Number: feed.Number, More: true}
+	done = Published{More: true}
 	chain, seq := feed.OldChain, feed.OldSeq
 	if chain == nil {
 		if chain, err = nextOldChain(ctx, tx, allOrganizations); err != nil {
@@ -192,13 +198,12 @@ func publishOldEntries(ctx context.Context, tx DBTX, feed dbsqlc.LockFeedRow) (d
 	through := feed.OldThrough
 	for done.Changes < publishEntries && through != nil {
 		r, err := queries().PublishOldEntries(ctx, tx, dbsqlc.PublishOldEntriesParams{
-			OrganizationID: *chain, AfterSeq: seq, Through: *through, AfterNumber: done.Number, PageSize: oldPage,
+			OrganizationID: *chain, AfterSeq: seq, Through: *through, AfterNumber: feed.Number + done.Changes, PageSize: oldPage,
 		})
 		if err != nil {
 			return done, fmt.Errorf("publish old entries: %w", err)
 		}
 		seq = r.Reached
-		done.Number += r.Places
 		done.Changes += r.Places
 		switch {
 		case r.Places == oldPage:
@@ -211,10 +216,11 @@ func publishOldEntries(ctx context.Context, tx DBTX, feed dbsqlc.LockFeedRow) (d
 			}
 		}
 	}
-	err = queries().MoveOld(ctx, tx, dbsqlc.MoveOldParams{Number: done.Number, OldThrough: through, OldChain: chain, OldSeq: seq})
+	moved, err := queries().MoveOld(ctx, tx, dbsqlc.MoveOldParams{Number: feed.Number + done.Changes, OldThrough: through, OldChain: chain, OldSeq: seq})
 	if err != nil {
 		return done, fmt.Errorf("note progress of old entries: %w", err)
 	}
+	done.Last = FeedMark{moved.Number, moved.PublishedAt.UTC()}
 	return done, nil
 }
 

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// ErrPlaceLost says that a place in the change feed doesn't count any more: it is of a history that
+// ErrPlaceExpired says that a place in the change feed doesn't count any more: it is of a history that
 // a failover or a restored backup has cut off, or what follows it was cut out of the log.
-var ErrPlaceLost = errors.New("the place in the change feed is lost")
+var ErrPlaceExpired = errors.New("the place in the change feed has expired")
 
 // ErrNoPlace says that a text is no place in the change feed.
 var ErrNoPlace = errors.New("the text is no place in the change feed")

@@ -420,12 +420,12 @@ func TestFeed_PlacesOfLostChangesDontCount(t *testing.T) {
 				renewHistory(t, pool)
 			}
 			_, err := read(pool, store.FeedQuery{After: lost, Limit: 9})
-			require.ErrorIs(t, err, store.ErrPlaceLost)
+			require.ErrorIs(t, err, store.ErrPlaceExpired)
 			for n := range 4 {
 				record(t, pool, "org_3", "a.b", fmt.Sprint("new ", n))
 				publish(t, pool)
 				_, err = read(pool, store.FeedQuery{After: lost, Limit: 9})
-				require.ErrorIs(t, err, store.ErrPlaceLost, "after %d changes", n)
+				require.ErrorIs(t, err, store.ErrPlaceExpired, "after %d changes", n)
 			}
 			for _, before := range []store.FeedPlace{beginning, kept} {
 				got, end := targets(t, pool, store.FeedQuery{After: before})

@@ -30,10 +30,10 @@ const (
 	maxPage = 8 << 20
 
 	// firstRest and mostRest bound the time before another try, which doubles from one failure to
-	// the next. A second one is right after a restart, and 5 seconds don't burden a server that
+	// the next. A second one is right after a restart, and 2 seconds don't burden a server that
 	// comes back.
 	firstRest = 50 * time.Millisecond
-	mostRest  = 5 * time.Second
+	mostRest  = 2 * time.Second
 
 	// mostRetryAfter bounds how long a Retry-After is obeyed: nobody may silence revocations for a
 	// day.
@@ -102,7 +102,7 @@ func (o FollowOptions) validate() error {
 //	for batch, err := range rolecall.Follow(ctx, client.FollowOptions{After: stored}) {
 //
 // Follow asks again by itself after network errors, time-outs, answers that aren't Rolecall's and
-// the statuses of outages, at growing intervals of 5 seconds at most, and tells
+// the statuses of outages, at growing intervals of 2 seconds at most, and tells
 // FollowOptions.Failed. A batch is taken whole or not at all. Batches keep coming: an empty one
 // after FollowOptions.Wait says that nothing has changed.
 //

@@ -107,7 +107,7 @@ func TestFollow_SparesAServerThatIsAway(t *testing.T) {
 		require.Len(t, failures, 99)
 		require.Less(t, after[1], 51*time.Millisecond)
 		for i := 50; i < 100; i++ {
-			require.InDelta(t, 3.75, (after[i] - after[i-1]).Seconds(), 1.26)
+			require.InDelta(t, 1.5, (after[i] - after[i-1]).Seconds(), 0.51)
 		}
 	})
 	for header, seconds := range map[string]float64{"7": 7, "Mon, 03 Jan 2000 00:00:00 GMT": 60, "99999999999999999999": 0, "999999999": 60} {
@@ -129,6 +129,6 @@ func TestFollow_SparesAServerThatDoesNotWait(t *testing.T) {
 		})
 		require.Empty(t, failures)
 		require.Zero(t, after[1])
-		require.Greater(t, after[49]-after[40], 20*time.Second)
+		require.Greater(t, after[49]-after[40], 8*time.Second)
 	})
 }

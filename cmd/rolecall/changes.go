@@ -151,7 +151,7 @@ func (c *changesCommand) follow(ctx context.Context, db database.DB, q store.Fee
 // addChanges prints the next page of the feed.
 func addChanges(ctx context.Context, tx store.DBTX, q store.FeedQuery, pages *listPages[listedChange]) (store.FeedPage, error) {
 	page, err := store.ReadFeed(ctx, tx, q)
-	if errors.Is(err, store.ErrPlaceLost) {
+	if errors.Is(err, store.ErrPlaceExpired) {
 		return page, errors.New("the cursor has expired: what follows it was cut out of the log, or the database has changed; begin anew without --after")
 	}
 	if err != nil {

@@ -55,9 +55,9 @@ type Feed struct {
 	nudge chan struct{}
 
 	mu       sync.Mutex
-	number   int64         // the last one that is known here
-	moved    chan struct{} // closed when number changes
-	waiting  int           // calls of Wait
+	last     store.FeedMark // the last number that is known here
+	moved    chan struct{}  // closed when it changes
+	waiting  int            // calls of Wait
 	draining chan struct{}
 	failing  bool
 
@@ -122,20 +122,25 @@ func (f *Feed) Waiting() int {
 func (f *Feed) Page(ctx context.Context, q store.FeedQuery) (page store.FeedPage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	known := f.known()
 	err = f.cfg.Snapshot(ctx, func(db store.DBTX) (err error) {
 		page, err = store.ReadFeed(ctx, db, q)
 		return err
 	})
+	if err == nil && known != page.Last {
+		f.reachedAfter(known, page.Last)
+	}
 	if page.Unpublished {
 		f.look()
 	}
 	return page, err
 }
 
-// Wait returns when the last number isn't the given one any more, after some time, when ctx ends,
-// or when the process begins to stop. The caller then reads the next page, and sees.
-func (f *Feed) Wait(ctx context.Context, number int64, most time.Duration) {
-	moved, draining := f.await(number)
+// Wait returns when the last number isn't the given one any more, which a page told, after some
+// time, when ctx ends, or when the process begins to stop. The caller then reads the next page, and
+// sees.
+func (f *Feed) Wait(ctx context.Context, last store.FeedMark, most time.Duration) {
+	moved, draining := f.await(last)
 	if moved == nil {
 		return
 	}
@@ -156,16 +161,22 @@ func (f *Feed) Wait(ctx context.Context, number int64, most time.Duration) {
 	}
 }
 
-// await enters a consumer, and returns what ends its wait. It returns nil if there is a later
-// number already.
-func (f *Feed) await(number int64) (moved, draining <-chan struct{}) {
+// await enters a consumer, and returns what ends its wait. It returns nil if there is another
+// number already. A smaller one is from before the page.
+func (f *Feed) await(last store.FeedMark) (moved, draining <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.number > number {
+	if f.last != last && f.last.Number >= last.Number {
 		return nil, nil
 	}
 	f.waiting++
 	return f.moved, f.draining
+}
+
+func (f *Feed) known() store.FeedMark {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
 }
 
 func (f *Feed) leave() {

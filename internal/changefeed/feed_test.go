@@ -2,7 +2,9 @@ package changefeed_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,7 +65,7 @@ func TestFeed_OutlivesTheDatabase(t *testing.T) {
 	begun, err := f.Page(t.Context(), store.FeedQuery{Latest: true})
 	require.NoError(t, err)
 	waited := make(chan struct{})
-	go func() { defer close(waited); f.Wait(t.Context(), begun.Number, time.Minute) }()
+	go func() { defer close(waited); f.Wait(t.Context(), begun.Last, time.Hour) }()
 	mirrortest.Eventually(t, func() bool { return f.Waiting() == 1 })
 	b.Exec(t, "ALTER TABLE rolecall.feed RENAME TO away")
 	logged(t, b, "the change feed doesn't advance")
@@ -86,11 +88,72 @@ func TestFeed_NoNumberInAnUnknownHistory(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, page.Entries)
 	waited := make(chan struct{})
-	go func() { defer close(waited); f.Wait(t.Context(), page.Number, time.Minute) }()
+	go func() { defer close(waited); f.Wait(t.Context(), page.Last, time.Hour) }()
 	mirrortest.Eventually(t, func() bool { return f.Waiting() == 1 })
 	b.NoteServer(t)
 	<-waited
 	page, err = f.Page(t.Context(), store.FeedQuery{Limit: 9})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 1)
+}
+
+// TestFeed_NoticesLostNumbers: after a failover, a page shows it before the publisher does. Those who
+// wait are woken, and wait for what comes next then; also if another change got the number.
+func TestFeed_NoticesLostNumbers(t *testing.T) {
+	t.Parallel()
+	for name, undo := range map[string]string{
+		"a smaller number":             "WITH lost AS (DELETE FROM rolecall.changes WHERE number > 1) UPDATE rolecall.feed SET number = 1",
+		"the number of another change": "UPDATE rolecall.feed SET published_at = now()",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := mirrortest.New(t)
+			b.NoteServer(t)
+			pool := &stoppable{Pool: b.Pool}
+			f := start(t, b, func(c *changefeed.Config) { c.Pool = pool })
+			record(t, b)
+			record(t, b)
+			var page store.FeedPage
+			mirrortest.Eventually(t, func() (all bool) {
+				var err error
+				page, err = f.Page(t.Context(), store.FeedQuery{Latest: true})
+				require.NoError(t, err)
+				return page.Last.Number == 2
+			})
+			waits := func(last store.FeedMark) chan struct{} {
+				ended, before := make(chan struct{}), f.Waiting()
+				go func() { defer close(ended); f.Wait(t.Context(), last, time.Hour) }()
+				mirrortest.Eventually(t, func() bool { return f.Waiting() == before+1 })
+				return ended
+			}
+			ended := waits(page.Last)
+			pool.stopped.Store(true)
+			b.Exec(t, undo)
+			page, err := f.Page(t.Context(), store.FeedQuery{Latest: true})
+			require.NoError(t, err)
+			<-ended
+			ended = waits(page.Last)
+			pool.stopped.Store(false)
+			record(t, b)
+			<-ended
+		})
+	}
+}
+
+// stoppable is a pool that can't reach the database for a while.
+type stoppable struct {
+	changefeed.Pool
+
+	stopped atomic.Bool
+}
+
+type noRow struct{}
+
+func (noRow) Scan(...any) error { return errors.New("no connection") }
+
+func (p *stoppable) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if p.stopped.Load() {
+		return noRow{}
+	}
+	return p.Pool.QueryRow(ctx, sql, args...)
 }

@@ -41,17 +41,17 @@ func (f *Feed) lookOnce(ctx context.Context) (pause time.Duration) {
 
 // publish publishes all that waits, unless another process does. It is stuck if nobody may.
 func (f *Feed) publish(ctx context.Context) (stuck bool, err error) {
-	number, waiting, err := f.progress(ctx)
+	last, waiting, err := f.progress(ctx)
 	if err != nil {
 		return false, err
 	}
-	f.reached(number)
+	f.reached(last)
 	for waiting {
 		done, err := f.publishSome(ctx)
 		if err != nil || done.Busy || done.Unnoted {
 			return done.Unnoted, err
 		}
-		f.reached(done.Number)
+		f.reached(done.Last)
 		if f.cfg.Published != nil && done.Changes > 0 {
 			f.cfg.Published(done)
 		}
@@ -60,7 +60,7 @@ func (f *Feed) publish(ctx context.Context) (stuck bool, err error) {
 	return false, nil
 }
 
-func (f *Feed) progress(ctx context.Context) (number int64, waiting bool, err error) {
+func (f *Feed) progress(ctx context.Context) (last store.FeedMark, waiting bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return store.FeedProgress(ctx, f.cfg.Pool)
@@ -77,14 +77,28 @@ func (f *Feed) publishSome(ctx context.Context) (done store.Published, err error
 }
 
 // reached notes the last number that was given, and wakes those who wait for another one. It is a
-// smaller one after a failover.
-func (f *Feed) reached(number int64) {
+// smaller one after a failover, or by chance the same one of another change.
+func (f *Feed) reached(last store.FeedMark) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if number == f.number {
+	f.move(last)
+}
+
+// reachedAfter notes the number that a page told, unless another one has been noted since the page
+// was asked for: the page may be older. So nobody waits for a number that a failover has undone.
+func (f *Feed) reachedAfter(known, last store.FeedMark) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last == known {
+		f.move(last)
+	}
+}
+
+func (f *Feed) move(last store.FeedMark) {
+	if last == f.last {
 		return
 	}
-	f.number = number
+	f.last = last
 	close(f.moved)
 	f.moved = make(chan struct{})
 }

@@ -18,7 +18,16 @@ import (
 // time-out: another one may have taken over.
 const connectTimeoutEach = 2 * time.Second
 
-// hostsOf lists the hosts of a URL. One that is tried with and without TLS counts once.
+// Hosts lists the hosts that a URL names, each with its port.
+func Hosts(url string) ([]string, error) {
+	cfg, err := pgconn.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	return hostsOf(cfg), nil
+}
+
+// hostsOf lists the hosts of a configuration. One that is tried with and without TLS counts once.
 func hostsOf(cfg *pgconn.Config) []string {
 	hosts := []string{net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))}
 	for _, f := range cfg.Fallbacks {

@@ -115,7 +115,7 @@ func TestLaw_NoReplicaAnswersLate(t *testing.T) {
 	require.NotZero(t, answers, "replicas answered")
 }
 
-// TestLaw_NoReplicaAnswersLateAfterAFailover: also not by the positions of another history.
+// TestLaw_NoReplicaAnswersLateAfterAFailover: also not by the pulses of another history.
 func TestLaw_NoReplicaAnswersLateAfterAFailover(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()

@@ -11,8 +11,8 @@ type Outcome string
 // The outcomes. All but the first leave the answer to the primary, or to another replica.
 const (
 	OutcomeAnswered      Outcome = "answered"
-	OutcomeBehind        Outcome = "behind"          // it hasn't replayed a position of late
-	OutcomeUnheard       Outcome = "primary_unheard" // the primary named no position of late
+	OutcomeBehind        Outcome = "behind"          // it shows no pulse of late
+	OutcomeUnheard       Outcome = "primary_unheard" // no pulse was written on the primary of late
 	OutcomeLate          Outcome = "late"            // the answer took too long to count
 	OutcomeUnreachable   Outcome = "unreachable"     // it doesn't take connections, or doesn't answer
 	OutcomeFailed        Outcome = "failed"          // it answered with an error, such as a conflict with recovery

@@ -75,14 +75,14 @@ func (v *view) query(ctx context.Context, sql string, args []any) (pgx.Rows, err
 	return &provenRows{Rows: rows, view: v, ctx: ctx, cancel: cancel, at: h.at}, nil
 }
 
-// judge refuses a server that isn't proven to have what a position covers.
+// judge refuses a server that isn't proven to have what a pulse covers.
 func (p *place) judge(h heard) error {
 	switch {
 	case !p.inRecovery:
 		return unfit(OutcomeNotInRecovery)
 	case p.history != h.history:
 		return unfit(OutcomeOtherHistory)
-	case p.replayed < h.pulse:
+	case p.replayed < h.number:
 		return unfit(OutcomeBehind)
 	}
 	return nil

@@ -115,7 +115,7 @@ func (r *Replica) fit() Outcome {
 	return why
 }
 
-// demand returns the position by which the replica is asked: the newest that it had replayed at the
+// demand returns the pulse by which the replica is asked: the newest that it had replayed at the
 // last look, if enough time is left of it.
 func (r *Replica) demand() (heard, Outcome) {
 	known, cfg := r.state.Load(), r.set.cfg
@@ -125,7 +125,7 @@ func (r *Replica) demand() (heard, Outcome) {
 	if cfg.unproven {
 		return heard{at: cfg.now()}, OutcomeAnswered
 	}
-	return r.set.positions.reached(known.replayed, known.history, cfg.now(), cfg.MaxLag-r.set.beat())
+	return r.set.pulses.reached(known.replayed, known.history, cfg.now(), cfg.MaxLag-r.set.beat())
 }
 
 // failed lets the replica rest: until the next look that finds it well or, after several failures
@@ -174,8 +174,8 @@ type Status struct {
 func (r *Replica) Status() Status {
 	known, now := r.state.Load(), r.set.cfg.now()
 	s := Status{Name: r.Name, State: r.fit(), Cause: known.cause}
-	if newest, ok := r.set.positions.newest(); ok && known.history == newest.history && known.replayed > 0 {
-		if delay, ok := r.set.positions.delay(known.replayed, now); ok {
+	if newest, ok := r.set.pulses.newest(); ok && known.history == newest.history && known.replayed > 0 {
+		if delay, ok := r.set.pulses.delay(known.replayed, now); ok {
 			s.Delay = &delay
 		}
 	}

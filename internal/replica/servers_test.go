@@ -138,14 +138,15 @@ func (s *servers) ask(i, member int) (version int64, asOf time.Time, answered bo
 	return version, asOf, !unanswered
 }
 
-// ready hears and looks until the first replica answers.
-func (s *servers) ready() {
+// ready hears and looks until the first replica answers, and returns the version of member 1. On a
+// busy machine, it may be late a few times.
+func (s *servers) ready() (version int64) {
 	s.t.Helper()
 	for until := time.Now().Add(20 * time.Second); ; {
 		s.hear()
 		s.look(0)
-		if _, _, answered := s.ask(0, 1); answered {
-			return
+		if version, _, answered := s.ask(0, 1); answered {
+			return version
 		}
 		require.True(s.t, time.Now().Before(until), "%v %s", s.set.replicas[0].Status(), s.set.Unheard())
 		s.clock.advance(bound / hearsWithin)

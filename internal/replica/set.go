@@ -54,11 +54,11 @@ func (c Config) validate() error {
 // Set are the replicas of a process. It is safe for concurrent use.
 type Set struct {
 	cfg       Config
-	positions positions
+	pulses    pulses
 	replicas  []*Replica
 	turn      atomic.Uint32 // of the replica that is asked next
 	process   int64         // names the pulses of this set
-	pulse     int64         // the newest that was sent to the primary
+	lastPulse int64         // that that was sent to the primary
 	began     time.Time
 	lastError atomic.Pointer[string] // of the primary, "" for none
 
@@ -105,13 +105,13 @@ func (s *Set) Replicas() []*Replica { return s.replicas }
 // Certain returns the last instant of which the state was certain: what was committed by then was
 // heard of. It is zero before the primary was heard.
 func (s *Set) Certain() time.Time {
-	newest, _ := s.positions.newest()
+	newest, _ := s.pulses.newest()
 	return newest.at
 }
 
 // Heard reports whether the primary was heard within the bound.
 func (s *Set) Heard() bool {
-	newest, ok := s.positions.newest()
+	newest, ok := s.pulses.newest()
 	return ok && age(newest.at, s.cfg.now()) <= s.cfg.MaxLag
 }
 
@@ -129,7 +129,7 @@ func (s *Set) next() *Replica {
 	return nil
 }
 
-// told notes whether the primary named its position.
+// told notes whether a pulse was written.
 func (s *Set) told(ctx context.Context, err error) {
 	now := ""
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Set) told(ctx context.Context, err error) {
 	}
 	before := s.lastError.Swap(&now)
 	if err != nil && (before == nil || *before == "") {
-		s.cfg.Logger.WarnContext(ctx, "the primary doesn't tell its position: no replica answers meanwhile", "error", err)
+		s.cfg.Logger.WarnContext(ctx, "the primary takes no pulse: no replica answers meanwhile", "error", err)
 	}
 }
 
@@ -149,5 +149,5 @@ func (s *Set) Unheard() string {
 	if last := s.lastError.Load(); last != nil && *last != "" {
 		return *last
 	}
-	return fmt.Sprintf("the primary named no position within %s", s.cfg.MaxLag)
+	return fmt.Sprintf("the primary took no pulse within %s", s.cfg.MaxLag)
 }

@@ -52,9 +52,9 @@ WITH next AS (
         drawn = CASE WHEN ends.ended THEN greatest(drawn, (SELECT max(t.id) FROM taken t)) ELSE drawn END,
         drawn_before = CASE WHEN NOT ends.ended THEN ends.drawn_before END
     FROM ends
-    RETURNING number
+    RETURNING number, published_at
 )
-SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT e.whole FROM ends e)::boolean AS more,
+SELECT m.number, m.published_at, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT e.whole FROM ends e)::boolean AS more,
     extract(epoch FROM clock_timestamp() - coalesce((SELECT min(t.recorded_at) FROM taken t), clock_timestamp()))::float8 AS waited
 FROM moved m;
 
@@ -82,10 +82,11 @@ SELECT count(*) AS places, coalesce(max(seq), @after_seq)::bigint AS reached FRO
 -- name: NextOldChain :one
 SELECT organization_id FROM rolecall.audit_heads WHERE organization_id > @after ORDER BY organization_id LIMIT 1;
 
--- name: MoveOld :exec
+-- name: MoveOld :one
 -- Notes how far old entries have their numbers.
 UPDATE rolecall.feed
-SET published_at = CASE WHEN number = @number THEN published_at ELSE now() END, number = @number, old_through = sqlc.narg('old_through'), old_chain = sqlc.narg('old_chain'), old_seq = @old_seq;
+SET published_at = CASE WHEN number = @number THEN published_at ELSE now() END, number = @number, old_through = sqlc.narg('old_through'), old_chain = sqlc.narg('old_chain'), old_seq = @old_seq
+RETURNING number, published_at;
 
 -- name: EndHistory :exec
 -- Notes where the numbers of the history end that is being left.
@@ -98,7 +99,7 @@ UPDATE rolecall.feed SET history = @history, complete_until = least(complete_unt
 
 -- name: FeedProgress :one
 -- The last number, and whether something waits for one.
-SELECT f.number, (f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished))::boolean AS waiting FROM rolecall.feed f;
+SELECT f.number, f.published_at, (f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished))::boolean AS waiting FROM rolecall.feed f;
 
 -- name: UnpublishedSince :one
 -- When the change was recorded that has waited longest for its number.

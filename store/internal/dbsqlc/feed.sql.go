@@ -170,19 +170,20 @@ func (q *Queries) EndHistory(ctx context.Context, db DBTX) error {
 }
 
 const FeedProgress = `-- name: FeedProgress :one
-SELECT f.number, (f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished))::boolean AS waiting FROM rolecall.feed f
+SELECT f.number, f.published_at, (f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished))::boolean AS waiting FROM rolecall.feed f
 `
 
 type FeedProgressRow struct {
-	Number  int64 `json:"number"`
-	Waiting bool  `json:"waiting"`
+	Number      int64     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+	Waiting     bool      `json:"waiting"`
 }
 
 // The last number, and whether something waits for one.
 func (q *Queries) FeedProgress(ctx context.Context, db DBTX) (FeedProgressRow, error) {
 	row := db.QueryRow(ctx, FeedProgress)
 	var i FeedProgressRow
-	err := row.Scan(&i.Number, &i.Waiting)
+	err := row.Scan(&i.Number, &i.PublishedAt, &i.Waiting)
 	return i, err
 }
 
@@ -269,9 +270,10 @@ func (q *Queries) LockFeed(ctx context.Context, db DBTX) (LockFeedRow, error) {
 	return i, err
 }
 
-const MoveOld = `-- name: MoveOld :exec
+const MoveOld = `-- name: MoveOld :one
 UPDATE rolecall.feed
 SET published_at = CASE WHEN number = $1 THEN published_at ELSE now() END, number = $1, old_through = $2, old_chain = $3, old_seq = $4
+RETURNING number, published_at
 `
 
 type MoveOldParams struct {
@@ -281,15 +283,22 @@ type MoveOldParams struct {
 	OldSeq     int64   `json:"old_seq"`
 }
 
+type MoveOldRow struct {
+	Number      int64     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
 // Notes how far old entries have their numbers.
-func (q *Queries) MoveOld(ctx context.Context, db DBTX, arg MoveOldParams) error {
-	_, err := db.Exec(ctx, MoveOld,
+func (q *Queries) MoveOld(ctx context.Context, db DBTX, arg MoveOldParams) (MoveOldRow, error) {
+	row := db.QueryRow(ctx, MoveOld,
 		arg.Number,
 		arg.OldThrough,
 		arg.OldChain,
 		arg.OldSeq,
 	)
-	return err
+	var i MoveOldRow
+	err := row.Scan(&i.Number, &i.PublishedAt)
+	return i, err
 }
 
 const NewestOf = `-- name: NewestOf :one
@@ -396,9 +405,9 @@ WITH next AS (
         drawn = CASE WHEN ends.ended THEN greatest(drawn, (SELECT max(t.id) FROM taken t)) ELSE drawn END,
         drawn_before = CASE WHEN NOT ends.ended THEN ends.drawn_before END
     FROM ends
-    RETURNING number
+    RETURNING number, published_at
 )
-SELECT m.number, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT e.whole FROM ends e)::boolean AS more,
+SELECT m.number, m.published_at, (SELECT count(*) FROM published)::bigint AS changes, (SELECT NOT e.whole FROM ends e)::boolean AS more,
     extract(epoch FROM clock_timestamp() - coalesce((SELECT min(t.recorded_at) FROM taken t), clock_timestamp()))::float8 AS waited
 FROM moved m
 `
@@ -409,10 +418,11 @@ type PublishChangesParams struct {
 }
 
 type PublishChangesRow struct {
-	Number  int64   `json:"number"`
-	Changes int64   `json:"changes"`
-	More    bool    `json:"more"`
-	Waited  float64 `json:"waited"`
+	Number      int64     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+	Changes     int64     `json:"changes"`
+	More        bool      `json:"more"`
+	Waited      float64   `json:"waited"`
 }
 
 // Numbers what the oldest statements added, so many entries give or take one statement's. It must see what was committed before the
@@ -422,6 +432,7 @@ func (q *Queries) PublishChanges(ctx context.Context, db DBTX, arg PublishChange
 	var i PublishChangesRow
 	err := row.Scan(
 		&i.Number,
+		&i.PublishedAt,
 		&i.Changes,
 		&i.More,
 		&i.Waited,

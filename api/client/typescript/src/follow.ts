@@ -47,7 +47,7 @@ const maxPage = 8 << 20;
  * first one is right after a restart, and the last one doesn't burden a server that comes back.
  */
 const firstRest = 50;
-const mostRest = 5000;
+const mostRest = 2000;
 
 /** Bounds how long a Retry-After is obeyed: nobody may silence revocations for a day. */
 const mostRetryAfter = 60_000;

@@ -2,12 +2,10 @@ package config
 
 import (
 	"errors"
-	"net"
 	"slices"
-	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/callmine/rolecall/internal/pgpool"
 )
 
 const (
@@ -28,11 +26,11 @@ func (c Config) UsesReplicas(which Parts) bool { return which.Web && len(c.Repli
 // ReplicaName is the host and port of a replica's URL, without secrets. It returns "" for a URL
 // that can't be read.
 func ReplicaName(replicaURL string) string {
-	cfg, err := pgx.ParseConfig(replicaURL)
+	hosts, err := pgpool.Hosts(replicaURL)
 	if err != nil {
 		return ""
 	}
-	return net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
+	return hosts[0]
 }
 
 // checkReplicas finds replicas that can't be told apart from each other or from the primary.
@@ -50,9 +48,10 @@ func (c Config) checkReplicas() error {
 			errs = append(errs, err)
 			continue
 		}
+		hosts, _ := pgpool.Hosts(url) // it can be read, as the check found
 		name := ReplicaName(url)
 		switch {
-		case severalHosts(url):
+		case len(hosts) > 1:
 			errs = append(errs, wrong(replicaURLs, "a URL names several hosts: write one URL for each replica, separated by commas"))
 		case slices.Contains(names, name):
 			errs = append(errs, wrong(replicaURLs, "it names %s twice: write each replica once", name))
@@ -62,19 +61,4 @@ func (c Config) checkReplicas() error {
 		names = append(names, name)
 	}
 	return errors.Join(errs...)
-}
-
-// severalHosts reports whether a URL names more than one host. pgx also lists one host twice, with
-// and without TLS.
-func severalHosts(url string) bool {
-	cfg, err := pgx.ParseConfig(url)
-	if err != nil {
-		return false
-	}
-	for _, other := range cfg.Fallbacks {
-		if other.Host != cfg.Host || other.Port != cfg.Port {
-			return true
-		}
-	}
-	return false
 }

@@ -16,9 +16,9 @@ const (
 	EventConns   = 4  // services' entries of the audit log
 	changeConns  = 4  // commands
 	consoleConns = 2  // pages of the console that read at a time; with the least connections they share those of the workers
-	// positionConns write the pulses that replicas must show. Nothing else may delay them.
-	positionConns = 1
-	adminConns    = 2 // so that a busy API can't turn /readyz red; also to notice a failover
+	// pulseConns write the pulses that replicas must show. Nothing else may delay them.
+	pulseConns = 1
+	adminConns = 2 // so that a busy API can't turn /readyz red; also to notice a failover
 
 	// workLeast is enough for a round of deliveries, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
@@ -54,7 +54,7 @@ func Shares(which Parts) []pgpool.Share {
 func (c Config) Shares(which Parts) []pgpool.Share {
 	all := Shares(which)
 	if c.UsesReplicas(which) {
-		all = append(all, pgpool.Share{Name: "positions", Least: positionConns, Usual: positionConns})
+		all = append(all, pgpool.Share{Name: "pulses", Least: pulseConns, Usual: pulseConns})
 	}
 	return all
 }

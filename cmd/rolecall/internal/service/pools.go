@@ -64,7 +64,7 @@ func needsOf(pool string) pgpool.Needs {
 	case "console":
 		// Nothing that is served waits for a page, and no page holds anything up.
 		return pgpool.Needs{Write: true, LockTimeout: consoleLock, StatementTimeout: readStatement}
-	case "positions":
+	case "pulses":
 		return pgpool.Needs{Write: true, LockTimeout: replicaStatement, StatementTimeout: replicaStatement}
 	case "decide":
 		return pgpool.Needs{ReadOnly: true, ByKey: true, StatementTimeout: decideStatement}
@@ -99,7 +99,7 @@ func (o opener) config(name string) pgpool.Config {
 		c.URL, c.Setting, c.Follows = o.cfg.DatabaseURL, "DATABASE_URL", true
 	case name == "admin":
 		c.Fresh, c.Within = adminFresh, adminWithin
-	case name == "positions":
+	case name == "pulses":
 		c.Within = replicaConnect
 	case name == "queue":
 		c.MaxConns = max(1, c.MaxConns-1) // River's listener takes one out

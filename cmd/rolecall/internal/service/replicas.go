@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// replicaConnect bounds opening a session with a replica, or the one that hears the primary: the
+	// replicaConnect bounds opening a session with a replica, or the one that writes pulses on the primary: the
 	// primary, or the next try, is better than waiting.
 	replicaConnect = time.Second
 	// replicaStatement ends a statement of a frozen process. What takes so long doesn't count.
@@ -26,7 +26,7 @@ func (s *Service) openReplicas(ctx context.Context, o opener, which config.Parts
 	if !s.cfg.UsesReplicas(which) {
 		return nil
 	}
-	primary, err := o.session(ctx, "positions")
+	primary, err := o.session(ctx, "pulses")
 	if err != nil {
 		return err
 	}

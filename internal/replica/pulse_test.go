@@ -8,23 +8,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPositions_Reached: a replica is asked by the newest position that it had replayed, and never
+// TestPulses_Reached: a replica is asked by the newest pulse that it had replayed, and never
 // by one of another history or older than the limit.
-func TestPositions_Reached(t *testing.T) {
+func TestPulses_Reached(t *testing.T) {
 	t.Parallel()
 	const limit = 200 * time.Millisecond
 	at := time.Now()
-	var p positions
+	var p pulses
 	_, why := p.reached(5, "a", at, limit)
 	require.Equal(t, OutcomeUnheard, why)
-	for i, pulse := range []int64{10, 20, 30} {
-		p.add(heard{position{pulse, "a"}, at.Add(time.Duration(i) * 50 * time.Millisecond)}, 250*time.Millisecond)
+	for i, number := range []int64{10, 20, 30} {
+		p.add(heard{pulse{number, "a"}, at.Add(time.Duration(i) * 50 * time.Millisecond)}, 250*time.Millisecond)
 	}
 	now := at.Add(100 * time.Millisecond)
-	for pulse, want := range map[int64]int64{10: 10, 19: 10, 20: 20, 30: 30, 99: 30} {
-		h, why := p.reached(pulse, "a", now, limit)
+	for number, want := range map[int64]int64{10: 10, 19: 10, 20: 20, 30: 30, 99: 30} {
+		h, why := p.reached(number, "a", now, limit)
 		require.Equal(t, OutcomeAnswered, why)
-		require.Equal(t, want, h.pulse)
+		require.Equal(t, want, h.number)
 	}
 	_, why = p.reached(9, "a", now, limit)
 	require.Equal(t, OutcomeBehind, why)
@@ -44,12 +44,12 @@ func TestPositions_Reached(t *testing.T) {
 	_, ok = p.delay(9, now)
 	require.False(t, ok)
 
-	p.add(heard{position{5, "b"}, now}, 250*time.Millisecond)
+	p.add(heard{pulse{5, "b"}, now}, 250*time.Millisecond)
 	_, why = p.reached(99, "a", now, limit)
 	require.Equal(t, OutcomeOtherHistory, why, "a failover ends the earlier history")
 	h, why := p.reached(99, "b", now, limit)
 	require.Equal(t, OutcomeAnswered, why)
-	require.EqualValues(t, 5, h.pulse)
+	require.EqualValues(t, 5, h.number)
 }
 
 // TestAge_OfASleepingMachine: the monotonic clock stands still while a machine sleeps.

@@ -13,9 +13,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// position is what a process has written on the primary.
-type position struct {
-	pulse   int64 // its number
+// pulse is what a process has written on the primary.
+type pulse struct {
+	number  int64
 	history string
 }
 
@@ -23,31 +23,31 @@ type position struct {
 // that its tables name.
 const beatSQL = `SELECT coalesce(rolecall.beat($1, $2)::text, '')`
 
-// errUnnoted says that positions prove nothing for now.
+// errUnnoted says that pulses prove nothing for now.
 var errUnnoted = errors.New("the primary's server isn't noted yet: a failover was a moment ago")
 
 // write writes a pulse on the primary.
-func write(ctx context.Context, primary *pgxpool.Pool, process, pulse int64) (position, error) {
-	p := position{pulse: pulse}
-	if err := primary.QueryRow(ctx, beatSQL, process, pulse).Scan(&p.history); err != nil {
-		return position{}, pgpool.Explain(err)
+func write(ctx context.Context, primary *pgxpool.Pool, process, number int64) (pulse, error) {
+	p := pulse{number: number}
+	if err := primary.QueryRow(ctx, beatSQL, process, number).Scan(&p.history); err != nil {
+		return pulse{}, pgpool.Explain(err)
 	}
 	if p.history == "" {
-		return position{}, errUnnoted
+		return pulse{}, errUnnoted
 	}
 	return p, nil
 }
 
 const (
-	// hearsWithin is how often a position is heard within the bound.
+	// hearsWithin is how often a pulse is written within the bound.
 	hearsWithin = 5
-	// rememberedFor is for how long positions are remembered, to tell how far behind a replica is.
+	// rememberedFor is for how long pulses are remembered, to tell how far behind a replica is.
 	rememberedFor = time.Minute
 )
 
-// heard is a position, and the instant before it was written.
+// heard is a pulse, and the instant before it was written.
 type heard struct {
-	position
+	pulse
 
 	at time.Time
 }
@@ -55,16 +55,16 @@ type heard struct {
 // age returns how long ago an instant was, by the clock by which more time has passed.
 func age(at, now time.Time) time.Duration { return max(now.Sub(at), now.Round(0).Sub(at.Round(0))) }
 
-// positions are those that the primary named. They are safe for concurrent use.
-type positions struct {
+// pulses are those that the primary has. They are safe for concurrent use.
+type pulses struct {
 	recent atomic.Pointer[[]heard] // within the bound when the newest was heard, the newest first
 
 	mu  sync.Mutex
 	all []heard // the newest last
 }
 
-// add remembers a position, and forgets those of other histories and of long ago.
-func (p *positions) add(h heard, bound time.Duration) {
+// add remembers a pulse, and forgets those of other histories and of long ago.
+func (p *pulses) add(h heard, bound time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all = slices.DeleteFunc(p.all, func(old heard) bool { return old.history != h.history || age(old.at, h.at) >= rememberedFor })
@@ -79,8 +79,8 @@ func (p *positions) add(h heard, bound time.Duration) {
 	p.recent.Store(&recent)
 }
 
-// newest returns the newest position.
-func (p *positions) newest() (heard, bool) {
+// newest returns the newest pulse.
+func (p *pulses) newest() (heard, bool) {
 	recent := p.recent.Load()
 	if recent == nil || len(*recent) == 0 {
 		return heard{}, false
@@ -88,9 +88,9 @@ func (p *positions) newest() (heard, bool) {
 	return (*recent)[0], true
 }
 
-// reached returns the newest position that a server has replayed and that isn't older than a limit.
+// reached returns the newest pulse that a server has replayed and that isn't older than a limit.
 // Without one, it says why.
-func (p *positions) reached(pulse int64, history string, now time.Time, limit time.Duration) (heard, Outcome) {
+func (p *pulses) reached(number int64, history string, now time.Time, limit time.Duration) (heard, Outcome) {
 	newest, ok := p.newest()
 	switch {
 	case !ok || age(newest.at, now) > limit:
@@ -102,20 +102,20 @@ func (p *positions) reached(pulse int64, history string, now time.Time, limit ti
 		if age(h.at, now) > limit {
 			break
 		}
-		if h.pulse <= pulse && h.history == history {
+		if h.number <= number && h.history == history {
 			return h, OutcomeAnswered
 		}
 	}
 	return heard{}, OutcomeBehind
 }
 
-// delay returns how far behind a server is that has replayed a position; false if it is farther
+// delay returns how far behind a server is that has replayed a pulse; false if it is farther
 // behind than what is remembered.
-func (p *positions) delay(pulse int64, now time.Time) (time.Duration, bool) {
+func (p *pulses) delay(number int64, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, known := range slices.Backward(p.all) {
-		if known.pulse <= pulse {
+		if known.number <= number {
 			if i == len(p.all)-1 {
 				return 0, true
 			}
@@ -128,10 +128,10 @@ func (p *positions) delay(pulse int64, now time.Time) (time.Duration, bool) {
 // hear writes a pulse on the primary. No number is written twice, whatever became of the last one.
 func (s *Set) hear(ctx context.Context) {
 	at := s.cfg.now()
-	s.pulse++
-	position, err := write(ctx, s.cfg.Primary, s.process, s.pulse)
+	s.lastPulse++
+	written, err := write(ctx, s.cfg.Primary, s.process, s.lastPulse)
 	if err == nil {
-		s.positions.add(heard{position, at}, s.cfg.MaxLag)
+		s.pulses.add(heard{written, at}, s.cfg.MaxLag)
 	}
 	s.told(ctx, err)
 }
