@@ -1,6 +1,7 @@
 package pgpool
 
 import (
+	"context"
 	"net/url"
 	"strings"
 	"sync"
@@ -77,4 +78,37 @@ func TestHosts_TheOneThatLedIsAskedFirst(t *testing.T) {
 			return false
 		}
 	}, 5*time.Second, 10*time.Millisecond, "the one that was being opened goes on with the next host")
+}
+
+// TestHung_SessionsFreeTheirPlaces: a network that swallows what is sent, and later works for new
+// connections only. Neither a session whose statement was given up, nor one that was being opened,
+// keeps its place in the pool for long.
+func TestHung_SessionsFreeTheirPlaces(t *testing.T) {
+	t.Parallel()
+	server := pgtest.NewCluster(t, nil)
+	way := pgtest.NewSwitch(t, server.Addr())
+	lineage := NewLineage(nil)
+	pool := func() *pgxpool.Pool {
+		return open(t, Config{URL: way.URL(server.URL("")) + "&connect_timeout=60", Lineage: lineage, MaxConns: 1})
+	}
+	asked, opening, later := pool(), pool(), pool()
+	try := func(pool *pgxpool.Pool) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := pool.Exec(ctx, "SELECT")
+		return err
+	}
+	require.Eventually(t, func() bool { return try(asked) == nil }, 20*time.Second, time.Millisecond)
+	way.Hang()
+	require.Error(t, try(asked))
+	require.Error(t, try(opening))
+	way.Turn(server.Addr()) // what hangs goes on hanging
+	began := time.Now()
+	require.Eventually(t, func() bool { return try(asked) == nil }, 30*time.Second, 10*time.Millisecond)
+	require.Less(t, time.Since(began), 10*time.Second, "pgx would wait for 15 s")
+	require.Eventually(t, func() bool {
+		later.Reset()
+		_ = try(later)
+		return try(opening) == nil
+	}, 30*time.Second, 10*time.Millisecond, "one that was dialed later has opened")
 }

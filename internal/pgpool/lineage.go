@@ -130,7 +130,7 @@ func (l *Lineage) observe(w *wire, s seen, least floor, leads bool) (int, error)
 			l.led = w.addr
 		}
 	}
-	epoch, older := l.epoch, l.older()
+	epoch, older := l.epoch, l.older(w)
 	l.mu.Unlock()
 	for _, w := range older {
 		w.cut()
@@ -151,11 +151,11 @@ func (l *Lineage) learn(i Identity) {
 	}
 }
 
-// older lists the sessions of servers that aren't current any more.
-func (l *Lineage) older() []*wire {
+// older lists the sessions of servers that aren't current any more, and those that have hung.
+func (l *Lineage) older(by *wire) []*wire {
 	var older []*wire
 	for w := range l.sessions {
-		if w.overtaken() {
+		if w.overtaken(by) {
 			older = append(older, w)
 		}
 	}

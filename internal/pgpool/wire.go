@@ -17,8 +17,13 @@ var errCut = errors.New("the database is another server by now")
 // longer, while another server took over, leads to the old one, which hangs.
 const opensWithin = 500 * time.Millisecond
 
-// cancelWithin bounds a request to cancel a statement. Without it, the statement ends by its own
-// time-out.
+// passedBy is by how much a session must have been dialed earlier than another one at the same
+// address, which is open already, to count as one that hangs: the network has swallowed it, and
+// works again.
+const passedBy = 2 * time.Second
+
+// cancelWithin bounds a request to cancel a statement, and then the end of its session. Without the
+// request, the statement ends by its own time-out.
 const cancelWithin = time.Second
 
 // wire is the network connection of a session. The lineage can cut it from outside, in the middle
@@ -34,6 +39,7 @@ type wire struct {
 	// Under the lineage's lock:
 
 	isCut    bool
+	closing  bool // its statement was asked to be cancelled
 	observed bool
 	epoch    int // when it was observed last; before that, when it was dialed
 }
@@ -68,9 +74,9 @@ func (l *Lineage) dial(ctx context.Context, dial pgconn.DialFunc, network, addr 
 }
 
 // boundCancels makes a connection's configuration dial only briefly again once it has a session:
-// pgx dials once more to cancel the statement of a session that broke, and waits for up to 15 s if
-// the server hangs. For so long, the session would keep its place in the pool. At an address at
-// which the session was cut, nothing is dialed again.
+// pgx dials once more to cancel the statement of a session that broke, then waits for the end of
+// that session, up to 15 s for both if the server hangs. For so long, the session would keep its
+// place in the pool. At an address at which the session was cut, nothing is dialed again.
 func (l *Lineage) boundCancels(dial pgconn.DialFunc) pgconn.DialFunc {
 	var mu sync.Mutex
 	var last *wire
@@ -82,23 +88,41 @@ func (l *Lineage) boundCancels(dial pgconn.DialFunc) pgconn.DialFunc {
 		if before != nil && before.addr == addr {
 			l.mu.Lock()
 			isCut, observed = before.isCut, before.observed
+			before.closing = observed
 			l.mu.Unlock()
 		}
 		if isCut {
 			return nil, errCut
+		}
+		until := time.Now().Add(cancelWithin)
+		if observed {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, until)
+			defer cancel()
 		}
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
 		if observed {
-			return conn, conn.SetDeadline(time.Now().Add(cancelWithin))
+			return conn, conn.SetDeadline(until)
 		}
 		mu.Lock()
 		last, _ = conn.(*wire)
 		mu.Unlock()
 		return conn, nil
 	}
+}
+
+// SetDeadline implements net.Conn.
+func (w *wire) SetDeadline(until time.Time) error {
+	w.lineage.mu.Lock()
+	closing := w.closing
+	w.lineage.mu.Unlock()
+	if soon := time.Now().Add(cancelWithin); closing && (until.IsZero() || until.After(soon)) {
+		until = soon
+	}
+	return w.Conn.SetDeadline(until)
 }
 
 // Close implements net.Conn.
@@ -124,9 +148,13 @@ func (w *wire) cut() {
 }
 
 // overtaken reports whether the session is with a server that isn't current any more, or has been
-// opening for so long that it must be. It is called under the lineage's lock.
-func (w *wire) overtaken() bool {
-	return w.epoch != w.lineage.epoch && (w.observed || time.Since(w.dialed) > opensWithin)
+// opening for so long that it must be, or that it hangs: by is one that has just opened, nil if
+// that isn't known. It is called under the lineage's lock.
+func (w *wire) overtaken(by *wire) bool {
+	if w.epoch != w.lineage.epoch && (w.observed || time.Since(w.dialed) > opensWithin) {
+		return true
+	}
+	return by != nil && !w.observed && w.addr == by.addr && by.dialed.Sub(w.dialed) > passedBy
 }
 
 // wireOf returns the wire of a session; nil if it has none.

@@ -13,8 +13,8 @@
 // there is to bound:
 //
 //   - A pulse is written five times within MaxLag, on a session of its own.
-//   - A statement may begin by a pulse as long as a fifth of MaxLag is left of it, because an answer
-//     that comes too late is of no use.
+//   - A statement may begin by a pulse as long as a fifth of MaxLag is left of it, because an
+//     answer that comes too late is of no use.
 //   - An answer counts only if it is complete before P + MaxLag. The time of the proof, of the
 //     query and of the network is in that.
 //   - A request that reads several times is bounded by its oldest pulse ([Request.Answered]).

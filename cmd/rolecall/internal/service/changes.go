@@ -60,11 +60,3 @@ func (m feedMetrics) noted(p store.Published) {
 		m.took.Observe(p.Waited.Seconds())
 	}
 }
-
-// part tells balancers and consumers that this process stops.
-func (s *Service) part() {
-	s.draining.Store(true)
-	if s.feed != nil {
-		s.feed.Drain()
-	}
-}

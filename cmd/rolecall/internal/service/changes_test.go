@@ -23,6 +23,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
 )
 
 // follower follows the change feed by its cursor alone, as a service would.
@@ -106,6 +107,13 @@ func (f *follower) next(query string) (changes []followed, completeUntil time.Ti
 	}
 	f.cursor = body.NextCursor
 	for _, c := range body.Data {
+		place, err := store.ParseFeedPlace(c.Cursor)
+		if err != nil {
+			return nil, completeUntil, err
+		}
+		// The database may get another history meanwhile: that deliveries of the history before are
+		// gone looks like a loss.
+		c.Cursor = fmt.Sprint(place.Number, place.PublishedAt)
 		f.take(c)
 	}
 	return body.Data, body.CompleteUntil, nil

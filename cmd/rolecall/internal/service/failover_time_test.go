@@ -47,9 +47,9 @@ func TestFailover_GoesOnWithinSeconds(t *testing.T) {
 			t.Parallel()
 			primary := pgtest.NewCluster(t, nil)
 			standby := primary.Standby()
-			all := []*overtaken{startOvertaken(t, primary, standby, "address"), startOvertaken(t, primary, standby, "hosts")}
-			if how == "crashes" { // a pooler has time-outs of its own for servers that hang
-				all = append(all, startOvertaken(t, primary, standby, "pooler"))
+			var all []*overtaken
+			for _, kind := range []string{"address", "hosts", "pooler"} {
+				all = append(all, startOvertaken(t, primary, standby, kind))
 			}
 			standby.CatchUp(primary)
 			for _, o := range all {
@@ -83,7 +83,7 @@ func startOvertaken(t *testing.T, primary, standby *pgtest.Cluster, kind string)
 			u.Host += "," + pgtest.NewSwitch(t, standby.Addr()).Addr()
 			cfg.DatabaseURL = u.String()
 		case "pooler":
-			cfg.DirectDatabaseURL, cfg.DatabaseURL = through, pgtest.PgBouncer(t, through, pgtest.TransactionPooling, "server_login_retry = 1")
+			cfg.DirectDatabaseURL, cfg.DatabaseURL = through, pgtest.PgBouncer(t, through, pgtest.TransactionPooling, "server_login_retry = 1", "server_connect_timeout = 2")
 		}
 	})
 	o.Open(t, through)

@@ -200,6 +200,14 @@ const (
 	requestsTimeout = 16 * time.Second
 )
 
+// part tells balancers and consumers that this process stops.
+func (s *Service) part() {
+	s.draining.Store(true)
+	if s.feed != nil {
+		s.feed.Drain()
+	}
+}
+
 // Drain turns /readyz red and keeps answering for a while, so that balancers notice and send no
 // more requests. Answers tell callers to close their connections, and those who wait for changes
 // are answered. Drain ends early if a listener dies.
