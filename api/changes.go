@@ -205,6 +205,9 @@ func (s *server) pollChanges(w http.ResponseWriter, r *http.Request, asked feedR
 			return write(w, feedBodyOf(page))
 		}
 		s.awaitChange(r, asked.query, page.Last, left)
+		if _, err := s.identify(r); err != nil { // a token may be taken back
+			return err
+		}
 		asked.query = asked.query.Following(page)
 		if s.feedParts() {
 			until = time.Now()
