@@ -28,7 +28,8 @@ const (
 	// maxFollowers is how many requests of one service may follow the feed at a time: some for each of
 	// its processes.
 	maxFollowers = 256
-	// LongestPoll is how long an answer to GET /v1/changes takes at most. Proxies must wait for longer.
+	// LongestPoll is how long an answer to GET /v1/changes takes at most. Proxies must wait for
+	// longer.
 	LongestPoll = maxWait*time.Second + waitSlack
 	// feedReads is how many pages each service may read at a time.
 	feedReads = 2

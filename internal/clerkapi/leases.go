@@ -243,7 +243,7 @@ func (b *budget) leaseBackground(ctx context.Context) (taken bool, wait time.Dur
 		return asked
 	}, func(calls int64) { l.background += calls })
 	switch {
-	case err == nil && (!asked || lease.Granted > 0):
+	case err == nil && (!asked || lease.Granted != 0):
 		return false, 0, nil
 	case ctx.Err() != nil:
 		return false, 0, ctx.Err()
