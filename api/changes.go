@@ -28,7 +28,8 @@ const (
 	// maxFollowers is how many requests of one service may follow the feed at a time: some for each of
 	// its processes.
 	maxFollowers = 256
-	// LongestPoll is how long an answer to GET /v1/changes takes at most. Proxies must wait for longer.
+	// LongestPoll is how long an answer to GET /v1/changes takes at most. Proxies must wait for
+	// longer.
 	LongestPoll = maxWait*time.Second + waitSlack
 	// feedReads is how many pages each service may read at a time.
 	feedReads = 2
@@ -203,7 +204,7 @@ func (s *server) pollChanges(w http.ResponseWriter, r *http.Request, asked feedR
 			vary(w, "Accept")
 			return write(w, feedBodyOf(page))
 		}
-		s.awaitChange(r, page.Last, left)
+		s.awaitChange(r, asked.query, page.Last, left)
 		asked.query = asked.query.Following(page)
 		if s.feedParts() {
 			until = time.Now()
@@ -219,11 +220,11 @@ func lastLonger(w http.ResponseWriter, most time.Duration) {
 	_ = connection.SetWriteDeadline(time.Now().Add(most))
 }
 
-// awaitChange waits for another last change than a page told. Waiting doesn't count as time that
+// awaitChange waits for changes after a page. Waiting doesn't count as time that
 // the request took.
-func (s *server) awaitChange(r *http.Request, last store.FeedMark, most time.Duration) {
+func (s *server) awaitChange(r *http.Request, q store.FeedQuery, last store.FeedMark, most time.Duration) {
 	began := time.Now()
-	s.cfg.Feed.Wait(r.Context(), last, most)
+	s.cfg.Feed.Wait(r.Context(), q, last, most)
 	request.Of(r.Context()).Waited(time.Since(began))
 }
 

@@ -59,7 +59,7 @@ func (s *server) streamChanges(w http.ResponseWriter, r *http.Request, asked fee
 			return nil
 		}
 		if !page.More {
-			s.awaitChange(r, page.Last, time.Until(stream.due))
+			s.awaitChange(r, asked.query, page.Last, time.Until(stream.due))
 			parting = s.feedParts()
 		}
 		if _, err = s.identify(r); err == nil { // a token may be taken back

@@ -169,3 +169,41 @@ func TestLeaseCalls_ForgetsClientsThatAreGone(t *testing.T) {
 		return clients == 1
 	}, 20*time.Second, time.Millisecond)
 }
+
+// TestLeaseCalls_AfterTheClockIsSetBack: what was dated an hour ahead takes no calls away.
+func TestLeaseCalls_AfterTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	ctx, db := t.Context(), pgtest.New(t)
+	d := demandOf(1, 1, 4, 40)
+	d.Paused = []float64{50, 50, 50, 50, 50}
+	d.Background, d.Strangers, d.Charged = clerksync.CallRate{PerSecond: 2, Burst: 80}, clerksync.CallRate{PerSecond: 1, Burst: 80}, clerksync.CallRate{PerSecond: 1, Burst: 80}
+	_, err := store.LeaseCalls(ctx, db, d)
+	require.NoError(t, err)
+	_, err = db.Exec(ctx, `INSERT INTO rolecall.clerk_calls VALUES (9, 1, ARRAY[clock_timestamp() + interval '1 hour'], '{40}', 40, clock_timestamp() + interval '1 hour')`)
+	require.NoError(t, err)
+	for _, statement := range []string{
+		"UPDATE rolecall.clerk_calls SET held_until = held_until + interval '1 hour'",
+		"UPDATE rolecall.clerk_pauses SET until = until + interval '1 hour'",
+		`UPDATE rolecall.clerk_pace SET background_due = clock_timestamp() + interval '1 hour', strangers_due = clock_timestamp() + interval '1 hour',
+			charged_due = clock_timestamp() + interval '1 hour'`,
+	} {
+		_, err := db.Exec(ctx, statement)
+		require.NoError(t, err)
+	}
+	counted, err := store.CountedCalls(ctx, db)
+	require.NoError(t, err)
+	require.Zero(t, counted)
+	for purpose := range 3 {
+		d.Client, d.Purpose, d.Least, d.Want, d.Paused = int64(10+purpose), purpose, 10, 10, nil
+		lease, err := store.LeaseCalls(ctx, db, d)
+		require.NoError(t, err)
+		require.EqualValues(t, 10, lease.Granted, purpose)
+	}
+	d.Paused, d.Purpose, d.Least, d.Want, d.Client = []float64{50}, 0, 0, 0, 20
+	_, err = store.LeaseCalls(ctx, db, d)
+	require.NoError(t, err)
+	d.Paused, d.Least, d.Want, d.Client = nil, 1, 1, 21
+	lease, err := store.LeaseCalls(ctx, db, d)
+	require.NoError(t, err)
+	require.Zero(t, lease.Granted, "a new pause counts")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -115,6 +116,20 @@ func FeedProgress(ctx context.Context, db DBTX) (last FeedMark, waiting bool, er
 		return FeedMark{}, false, fmt.Errorf("read progress of the change feed: %w", err)
 	}
 	return FeedMark{r.Number, r.PublishedAt.UTC()}, r.Waiting, nil
+}
+
+// ChangedSince returns whose changes were published after one number and up to another. All says
+// that it can't be told: changes of the whole instance are among them, or very many, or the first
+// number isn't in this history.
+func ChangedSince(ctx context.Context, db DBTX, after, through FeedMark) (organizationIDs []string, all bool, err error) {
+	r, err := queries().ChangedSince(ctx, db, dbsqlc.ChangedSinceParams{
+		AfterNumber: after.Number, PublishedAt: after.PublishedAt, Through: through.Number,
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("read whose changes were published: %w", err)
+	}
+	all = !r.Follows || through.Number-after.Number > publishEntries || slices.Contains(r.OrganizationIds, allOrganizations)
+	return r.OrganizationIds, all, nil
 }
 
 // UnpublishedSince returns when the change was recorded that has waited longest for its number;

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// ErrPlaceExpired says that a place in the change feed doesn't count any more: it is of a history that
-// a failover or a restored backup has cut off, or what follows it was cut out of the log.
+// ErrPlaceExpired says that a place in the change feed doesn't count any more: it is of a history
+// that a failover or a restored backup has cut off, or what follows it was cut out of the log.
 var ErrPlaceExpired = errors.New("the place in the change feed has expired")
 
 // ErrNoPlace says that a text is no place in the change feed.

@@ -42,17 +42,6 @@ func LockIdentity(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// CurrentHistory returns the history of the server that is asked: the name of all that was
-// committed since the last noted change. It is "" in recovery, and while nobody has noted this
-// server: after a failover or a restored backup.
-func CurrentHistory(ctx context.Context, db DBTX) (string, error) {
-	history, err := queries().CurrentHistory(ctx, db)
-	if err != nil {
-		return "", fmt.Errorf("read history of the database: %w", err)
-	}
-	return history, nil
-}
-
 // SaveIdentity notes which Postgres server has the mirror. A Change is dated now, and begins
 // another history. If Change is empty, the last change and its history stay.
 func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {

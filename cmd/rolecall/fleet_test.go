@@ -84,8 +84,8 @@ func (c *callTimes) most(since time.Time) (most int) {
 	return most
 }
 
-// versionBefore is the commit from which the fleet is upgraded: schema 00051, whose processes share no
-// calls to Clerk, publish no changes and note no history.
+// versionBefore is the commit from which the fleet is upgraded: schema 00051, whose processes share
+// no calls to Clerk, publish no changes and note no history.
 const versionBefore = "b5dcabc6381a886bc2c1197f7eae930c134e6814"
 
 // TestFleet_NoQuestionFails: three processes of the version before are upgraded one after the

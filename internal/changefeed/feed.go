@@ -56,8 +56,7 @@ type Feed struct {
 
 	mu       sync.Mutex
 	last     store.FeedMark // the last number that is known here
-	moved    chan struct{}  // closed when it changes
-	waiting  int            // calls of Wait
+	waiters  map[*waiter]struct{}
 	draining chan struct{}
 	failing  bool
 
@@ -73,7 +72,7 @@ func Start(ctx context.Context, cfg Config) (*Feed, error) {
 	case cfg.Logger == nil:
 		return nil, errors.New("change feed: Logger is missing")
 	}
-	f := &Feed{cfg: cfg, nudge: make(chan struct{}, 1), moved: make(chan struct{}), draining: make(chan struct{}), done: make(chan struct{})}
+	f := &Feed{cfg: cfg, nudge: make(chan struct{}, 1), waiters: map[*waiter]struct{}{}, draining: make(chan struct{}), done: make(chan struct{})}
 	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go f.run(ctx)
 	return f, nil
@@ -115,7 +114,7 @@ func (f *Feed) look() {
 func (f *Feed) Waiting() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.waiting
+	return len(f.waiters)
 }
 
 // Page returns a page of the feed. If something waits to be published, that begins at once.
@@ -127,8 +126,8 @@ func (f *Feed) Page(ctx context.Context, q store.FeedQuery) (page store.FeedPage
 		page, err = store.ReadFeed(ctx, db, q)
 		return err
 	})
-	if err == nil && known != page.Last {
-		f.reachedAfter(known, page.Last)
+	if err == nil && known != page.Last && known.Number >= page.Last.Number {
+		f.undone(known, page.Last)
 	}
 	if page.Unpublished {
 		f.look()
@@ -136,15 +135,22 @@ func (f *Feed) Page(ctx context.Context, q store.FeedQuery) (page store.FeedPage
 	return page, err
 }
 
-// Wait returns when the last number isn't the given one any more, which a page told, after some
-// time, when ctx ends, or when the process begins to stop. The caller then reads the next page, and
-// sees.
-func (f *Feed) Wait(ctx context.Context, last store.FeedMark, most time.Duration) {
-	moved, draining := f.await(last)
-	if moved == nil {
+// waiter is a call of Wait.
+type waiter struct {
+	organizationIDs []string // as in its query
+	woken           chan struct{}
+}
+
+// Wait returns when the last number isn't the given one any more, which a page told, and a change
+// may be one that the query selects; after some time, when ctx ends, or when the process begins to
+// stop. The caller then reads the next page, and sees.
+func (f *Feed) Wait(ctx context.Context, q store.FeedQuery, last store.FeedMark, most time.Duration) {
+	w := &waiter{organizationIDs: q.OrganizationIDs, woken: make(chan struct{})}
+	if !f.enter(w, last) {
 		return
 	}
-	defer f.leave()
+	defer f.leave(w)
+	draining := f.draining
 	select {
 	case <-draining: // since before
 		draining, most = nil, min(most, partingWait)
@@ -154,23 +160,23 @@ func (f *Feed) Wait(ctx context.Context, last store.FeedMark, most time.Duration
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
-	case <-moved:
+	case <-w.woken:
 	case <-timer.C:
 	case <-draining:
 	case <-ctx.Done():
 	}
 }
 
-// await enters a consumer, and returns what ends its wait. It returns nil if there is another
-// number already. A smaller one is from before the page.
-func (f *Feed) await(last store.FeedMark) (moved, draining <-chan struct{}) {
+// enter lets a consumer wait, unless there is another number already. A smaller one is from before
+// the page.
+func (f *Feed) enter(w *waiter, last store.FeedMark) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last != last && f.last.Number >= last.Number {
-		return nil, nil
+		return false
 	}
-	f.waiting++
-	return f.moved, f.draining
+	f.waiters[w] = struct{}{}
+	return true
 }
 
 func (f *Feed) known() store.FeedMark {
@@ -179,10 +185,10 @@ func (f *Feed) known() store.FeedMark {
 	return f.last
 }
 
-func (f *Feed) leave() {
+func (f *Feed) leave(w *waiter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.waiting--
+	delete(f.waiters, w)
 }
 
 // Draining is closed when the process begins to stop.

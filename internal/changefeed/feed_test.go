@@ -65,7 +65,7 @@ func TestFeed_OutlivesTheDatabase(t *testing.T) {
 	begun, err := f.Page(t.Context(), store.FeedQuery{Latest: true})
 	require.NoError(t, err)
 	waited := make(chan struct{})
-	go func() { defer close(waited); f.Wait(t.Context(), begun.Last, time.Hour) }()
+	go func() { defer close(waited); f.Wait(t.Context(), store.FeedQuery{}, begun.Last, time.Hour) }()
 	mirrortest.Eventually(t, func() bool { return f.Waiting() == 1 })
 	b.Exec(t, "ALTER TABLE rolecall.feed RENAME TO away")
 	logged(t, b, "the change feed doesn't advance")
@@ -88,7 +88,7 @@ func TestFeed_NoNumberInAnUnknownHistory(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, page.Entries)
 	waited := make(chan struct{})
-	go func() { defer close(waited); f.Wait(t.Context(), page.Last, time.Hour) }()
+	go func() { defer close(waited); f.Wait(t.Context(), store.FeedQuery{}, page.Last, time.Hour) }()
 	mirrortest.Eventually(t, func() bool { return f.Waiting() == 1 })
 	b.NoteServer(t)
 	<-waited
@@ -97,8 +97,8 @@ func TestFeed_NoNumberInAnUnknownHistory(t *testing.T) {
 	require.Len(t, page.Entries, 1)
 }
 
-// TestFeed_NoticesLostNumbers: after a failover, a page shows it before the publisher does. Those who
-// wait are woken, and wait for what comes next then; also if another change got the number.
+// TestFeed_NoticesLostNumbers: after a failover, a page shows it before the publisher does. Those
+// who wait are woken, and wait for what comes next then; also if another change got the number.
 func TestFeed_NoticesLostNumbers(t *testing.T) {
 	t.Parallel()
 	for name, undo := range map[string]string{
@@ -122,7 +122,7 @@ func TestFeed_NoticesLostNumbers(t *testing.T) {
 			})
 			waits := func(last store.FeedMark) chan struct{} {
 				ended, before := make(chan struct{}), f.Waiting()
-				go func() { defer close(ended); f.Wait(t.Context(), last, time.Hour) }()
+				go func() { defer close(ended); f.Wait(t.Context(), store.FeedQuery{}, last, time.Hour) }()
 				mirrortest.Eventually(t, func() bool { return f.Waiting() == before+1 })
 				return ended
 			}
@@ -156,4 +156,37 @@ func (p *stoppable) QueryRow(ctx context.Context, sql string, args ...any) pgx.R
 		return noRow{}
 	}
 	return p.Pool.QueryRow(ctx, sql, args...)
+}
+
+// TestFeed_WakesWhomAChangeConcerns: others' changes cost a consumer of one workspace no query.
+func TestFeed_WakesWhomAChangeConcerns(t *testing.T) {
+	t.Parallel()
+	b := mirrortest.New(t)
+	b.NoteServer(t)
+	f := start(t, b, nil)
+	record(t, b) // of org_1
+	var last store.FeedMark
+	mirrortest.Eventually(t, func() bool {
+		page, err := f.Page(t.Context(), store.FeedQuery{Latest: true})
+		require.NoError(t, err)
+		last = page.Last
+		return last.Number == 1
+	})
+	waits := func(organizationIDs ...string) chan struct{} {
+		ended, before := make(chan struct{}), f.Waiting()
+		go func() {
+			defer close(ended)
+			f.Wait(t.Context(), store.FeedQuery{OrganizationIDs: organizationIDs}, last, time.Hour)
+		}()
+		mirrortest.Eventually(t, func() bool { return f.Waiting() == before+1 })
+		return ended
+	}
+	other, mine, all := waits("org_2"), waits("org_3", "org_1"), waits()
+	record(t, b)
+	<-mine
+	<-all
+	require.Equal(t, 1, f.Waiting())
+	b.Exec(t, "INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('', 'a.b', 'x', now(), 'c')")
+	<-other
+	require.Zero(t, f.Waiting())
 }

@@ -2,6 +2,7 @@ package changefeed
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,13 +46,13 @@ func (f *Feed) publish(ctx context.Context) (stuck bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	f.reached(last)
+	f.reached(ctx, last)
 	for waiting {
 		done, err := f.publishSome(ctx)
 		if err != nil || done.Busy || done.Unnoted {
 			return done.Unnoted, err
 		}
-		f.reached(done.Last)
+		f.reached(ctx, done.Last)
 		if f.cfg.Published != nil && done.Changes > 0 {
 			f.cfg.Published(done)
 		}
@@ -77,30 +78,56 @@ func (f *Feed) publishSome(ctx context.Context) (done store.Published, err error
 }
 
 // reached notes the last number that was given, and wakes those who wait for another one. It is a
-// smaller one after a failover, or by chance the same one of another change.
-func (f *Feed) reached(last store.FeedMark) {
+// smaller one after a failover, or by chance the same one of another change. Only run calls it.
+func (f *Feed) reached(ctx context.Context, last store.FeedMark) {
+	known := f.known()
+	if last == known {
+		return
+	}
+	changed, all := []string(nil), true
+	if f.choosy() {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		var err error
+		changed, all, err = store.ChangedSince(ctx, f.cfg.Pool, known, last)
+		all = all || err != nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.move(last)
+	f.move(last, changed, all || f.last != known)
 }
 
-// reachedAfter notes the number that a page told, unless another one has been noted since the page
-// was asked for: the page may be older. So nobody waits for a number that a failover has undone.
-func (f *Feed) reachedAfter(known, last store.FeedMark) {
+// choosy reports whether somebody waits for the changes of some workspaces only.
+func (f *Feed) choosy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for w := range f.waiters {
+		if w.organizationIDs != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// undone notes the number that a page told after a failover, unless another one has been noted
+// since. So nobody waits for a number that doesn't exist any more.
+func (f *Feed) undone(known, last store.FeedMark) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last == known {
-		f.move(last)
+		f.move(last, nil, true)
 	}
 }
 
-func (f *Feed) move(last store.FeedMark) {
-	if last == f.last {
-		return
-	}
+// move notes the last number, and wakes all who wait, or those who wait for what has changed.
+func (f *Feed) move(last store.FeedMark, changed []string, all bool) {
 	f.last = last
-	close(f.moved)
-	f.moved = make(chan struct{})
+	for w := range f.waiters {
+		if all || w.organizationIDs == nil || slices.ContainsFunc(w.organizationIDs, func(id string) bool { return slices.Contains(changed, id) }) {
+			close(w.woken)
+			delete(f.waiters, w)
+		}
+	}
 }
 
 // told logs the first of several failures, and the first success after them.

@@ -114,9 +114,9 @@ func (l *leases) takeAlone(limit float64, now time.Time) time.Duration {
 	return 0
 }
 
-// mayLearn reports whether a call that nobody granted is sent all the same, to learn the kind of the
-// instance. Until then a client takes a limit of [productionLimit] for one of [developmentLimit]:
-// where others use more than that, it would get no call for as long.
+// mayLearn reports whether a call that nobody granted is sent all the same, to learn the kind of
+// the instance. Until then a client takes a limit of [productionLimit] for one of
+// [developmentLimit]: where others use more than that, it would get no call for as long.
 func (b *budget) mayLearn(now time.Time) bool {
 	return !b.fitted && b.leases.alone.used(now) == 0
 }
@@ -243,7 +243,7 @@ func (b *budget) leaseBackground(ctx context.Context) (taken bool, wait time.Dur
 		return asked
 	}, func(calls int64) { l.background += calls })
 	switch {
-	case err == nil && !(asked && lease.Granted == 0):
+	case err == nil && (!asked || lease.Granted != 0):
 		return false, 0, nil
 	case ctx.Err() != nil:
 		return false, 0, ctx.Err()

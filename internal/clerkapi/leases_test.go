@@ -352,7 +352,11 @@ func TestLeases_EndIfTheyCannotBeProlonged(t *testing.T) {
 func TestLeases_ANewProcessLearnsTheInstance(t *testing.T) {
 	t.Parallel()
 	for name, ask := range map[string]func(*testing.T, *clerkapi.Client) error{
-		"interactive": func(t *testing.T, c *clerkapi.Client) error { return askFor(t, c, clerkapi.ForRemoval) }, "background": ask,
+		"background": ask,
+		"interactive": func(t *testing.T, c *clerkapi.Client) error {
+			t.Helper()
+			return askFor(t, c, clerkapi.ForRemoval)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

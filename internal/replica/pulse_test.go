@@ -112,3 +112,18 @@ func TestRequest_BoundEndsAReadOfASilentPrimary(t *testing.T) {
 	<-ctx.Done()
 	require.Less(t, time.Since(began), 2*time.Second)
 }
+
+// TestStatus_SaysWhyThePrimaryIsNotHeard: the log says it once, and operators look later.
+func TestStatus_SaysWhyThePrimaryIsNotHeard(t *testing.T) {
+	t.Parallel()
+	s := newSet(Config{MaxLag: time.Hour, Logger: slog.New(slog.DiscardHandler), Replicas: []Source{{Name: "a"}}})
+	s.replicas[0].state.Store(&state{fault: OutcomeAnswered, history: "h", replayed: 1})
+	require.Contains(t, s.replicas[0].Status().Cause, "within 1h")
+	s.told(t.Context(), errUnnoted)
+	status := s.replicas[0].Status()
+	require.Equal(t, OutcomeUnheard, status.State)
+	require.Equal(t, errUnnoted.Error(), status.Cause)
+	s.pulses.add(heard{pulse{1, "h"}, time.Now()}, time.Hour)
+	require.Equal(t, OutcomeAnswered, s.replicas[0].Status().State)
+	require.Empty(t, s.replicas[0].Status().Cause)
+}

@@ -174,6 +174,9 @@ type Status struct {
 func (r *Replica) Status() Status {
 	known, now := r.state.Load(), r.set.cfg.now()
 	s := Status{Name: r.Name, State: r.fit(), Cause: known.cause}
+	if s.State == OutcomeUnheard {
+		s.Cause = r.set.unheard()
+	}
 	if newest, ok := r.set.pulses.newest(); ok && known.history == newest.history && known.replayed > 0 {
 		if delay, ok := r.set.pulses.delay(known.replayed, now); ok {
 			s.Delay = &delay

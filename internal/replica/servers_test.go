@@ -149,7 +149,7 @@ func (s *servers) ready() (version int64) {
 		if version, _, answered := s.ask(0, 1); answered {
 			return version
 		}
-		require.True(s.t, time.Now().Before(until), "%v %s", s.set.replicas[0].Status(), s.set.Unheard())
+		require.True(s.t, time.Now().Before(until), "%v", s.set.replicas[0].Status())
 		s.clock.advance(bound / hearsWithin)
 	}
 }

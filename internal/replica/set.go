@@ -141,11 +141,8 @@ func (s *Set) told(ctx context.Context, err error) {
 	}
 }
 
-// Unheard returns why the primary was last not heard, for operators; "" if it was.
-func (s *Set) Unheard() string {
-	if s.Heard() {
-		return ""
-	}
+// unheard returns why the primary was last not heard, for operators.
+func (s *Set) unheard() string {
 	if last := s.lastError.Load(); last != nil && *last != "" {
 		return *last
 	}

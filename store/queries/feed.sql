@@ -101,6 +101,12 @@ UPDATE rolecall.feed SET history = @history, complete_until = least(complete_unt
 -- The last number, and whether something waits for one.
 SELECT f.number, f.published_at, (f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished))::boolean AS waiting FROM rolecall.feed f;
 
+-- name: ChangedSince :one
+SELECT EXISTS (SELECT FROM rolecall.changes c WHERE c.number = @after_number AND c.published_at = @published_at) AS follows,
+    ARRAY(SELECT DISTINCT p.organization_id
+        FROM (SELECT c.organization_id FROM rolecall.changes c WHERE c.number > @after_number AND c.number <= @through::bigint ORDER BY c.number LIMIT 3000) p
+    )::text[] AS organization_ids;
+
 -- name: UnpublishedSince :one
 -- When the change was recorded that has waited longest for its number.
 SELECT recorded_at FROM rolecall.first_unpublished;

@@ -22,10 +22,6 @@ ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, 
     noted_at = excluded.noted_at, changed_at = coalesce(excluded.changed_at, database_identity.changed_at),
     change = CASE WHEN excluded.changed_at IS NULL THEN database_identity.change ELSE excluded.change END;
 
--- name: CurrentHistory :one
--- '' if nobody has noted the server yet.
-SELECT coalesce(rolecall.current_history()::text, '')::text AS history;
-
 -- name: MissingDeliveries :many
 SELECT asked.id::text AS id FROM (SELECT unnest(@ids::text[]) AS id) asked
 WHERE NOT EXISTS (SELECT FROM rolecall.deliveries d WHERE d.svix_id = asked.id);

@@ -10,7 +10,9 @@ import (
 )
 
 const ClerkCallsCounted = `-- name: ClerkCallsCounted :one
-SELECT coalesce(sum(s.calls) FILTER (WHERE s.until > clock_timestamp()), 0)::bigint AS calls
+SELECT coalesce(sum(s.calls) FILTER (
+    WHERE s.until > clock_timestamp() AND s.until <= clock_timestamp() + make_interval(secs => 3 * $1::float8)
+), 0)::bigint AS calls
 FROM (
     SELECT unnest(c.sent) AS calls, unnest(c.sent_at) + make_interval(secs => $1::float8) AS until FROM rolecall.clerk_calls c
     UNION ALL
@@ -33,15 +35,21 @@ WITH given AS MATERIALIZED (
         $10::float8 AS background_rate, $11::float8 AS background_burst, $12::float8 AS strangers_rate,
         $13::float8 AS strangers_burst, $14::float8 AS charged_rate, $15::float8 AS charged_burst
 ), pace AS MATERIALIZED (
-    SELECT clock_timestamp() AS now, make_interval(secs => given.counted) AS counted, p.background_due, p.strangers_due, p.charged_due
-    FROM given, rolecall.clerk_pace p LIMIT 1 -- as the planner can't know
+    SELECT t.now, make_interval(secs => given.counted) AS counted,
+        CASE WHEN p.background_due <= t.now + make_interval(secs => (given.background_burst + given.charged_burst) / given.background_rate + 3 * given.counted)
+            THEN p.background_due ELSE t.now END AS background_due, -- it also pays for interactive calls
+        CASE WHEN p.strangers_due <= t.now + make_interval(secs => given.strangers_burst / given.strangers_rate + 3 * given.counted)
+            THEN p.strangers_due ELSE t.now END AS strangers_due,
+        CASE WHEN p.charged_due <= t.now + make_interval(secs => given.charged_burst / given.charged_rate + 3 * given.counted)
+            THEN p.charged_due ELSE t.now END AS charged_due
+    FROM given, rolecall.clerk_pace p, (SELECT clock_timestamp() AS now) t LIMIT 1 -- as the planner can't know
 ), told AS MATERIALIZED (
     SELECT t.purpose, pace.now + make_interval(secs => t.seconds) AS until
     FROM pace, (SELECT unnest($16::integer[]) AS purpose, unnest($17::float8[]) AS seconds) t
 ), pauses AS MATERIALIZED (
     SELECT p.purpose, max(p.until) AS until
     FROM (SELECT k.purpose, k.until FROM rolecall.clerk_pauses k UNION ALL SELECT told.purpose, told.until FROM told) p, pace
-    WHERE p.until > pace.now GROUP BY p.purpose
+    WHERE p.until > pace.now AND p.until <= pace.now + interval '1 minute' GROUP BY p.purpose -- no pause is longer
 ), own AS MATERIALIZED (
     SELECT s.calls, pace.now - make_interval(secs => s.age) AS at
     FROM pace, (SELECT unnest($18::float8[]) AS age, unnest($19::bigint[]) AS calls) s
@@ -55,7 +63,8 @@ WITH given AS MATERIALIZED (
     UNION ALL
     SELECT c.held_until + pace.counted, c.held FROM given, pace, rolecall.clerk_calls c WHERE c.client <> given.client
 ), total AS MATERIALIZED (
-    SELECT coalesce(sum(c.calls), 0)::bigint AS used FROM counted c, pace WHERE c.until > pace.now
+    SELECT coalesce(sum(c.calls), 0)::bigint AS used FROM counted c, pace
+    WHERE c.until > pace.now AND c.until <= pace.now + 3 * pace.counted
 ), pausing AS MATERIALIZED (
     SELECT coalesce(bool_or(p.purpose = given.purpose), false) AS own,
         coalesce(array_agg(p.purpose ORDER BY p.purpose), '{}')::integer[] AS purposes,
@@ -72,7 +81,8 @@ WITH given AS MATERIALIZED (
         (given.charged_burst - greatest(0, extract(epoch FROM pace.charged_due - pace.now)) * given.charged_rate)::float8 AS chargeable
     FROM given, pace, total, pausing
 ), freed AS MATERIALIZED (
-    SELECT c.until, sum(c.calls) OVER (ORDER BY c.until) AS calls FROM counted c, pace WHERE c.until > pace.now
+    SELECT c.until, sum(c.calls) OVER (ORDER BY c.until) AS calls FROM counted c, pace
+    WHERE c.until > pace.now AND c.until <= pace.now + 3 * pace.counted
 ), lease AS MATERIALIZED (
     SELECT place.now, place.background_due, place.strangers_due, place.charged_due, place.used, place.tokens, place.chargeable, (CASE
         WHEN place.pauses OR least(given.want, given.most - place.used, floor(place.tokens + 1e-6)) < greatest(1, given.least) THEN 0
@@ -111,9 +121,12 @@ WITH given AS MATERIALIZED (
     WHERE lease.granted > 0
 ), paused AS (
     INSERT INTO rolecall.clerk_pauses AS k (purpose, until) SELECT told.purpose, told.until FROM told
-    ON CONFLICT (purpose) DO UPDATE SET until = greatest(k.until, excluded.until)
+    ON CONFLICT (purpose) DO UPDATE SET until = CASE
+        WHEN k.until <= clock_timestamp() + interval '1 minute' THEN greatest(k.until, excluded.until) ELSE excluded.until
+    END
 ), forgotten AS (
-    DELETE FROM rolecall.clerk_calls c USING given, pace WHERE c.client <> given.client AND c.held_until + pace.counted < pace.now
+    DELETE FROM rolecall.clerk_calls c USING given, pace
+    WHERE c.client <> given.client AND (c.held_until + pace.counted < pace.now OR c.held_until > pace.now + 2 * pace.counted)
 )
 SELECT lease.granted, lease.used, EXISTS (SELECT FROM noted)::boolean AS noted,
     (CASE WHEN lease.granted > 0 OR given.least < 1 THEN 0 ELSE greatest(
@@ -158,7 +171,8 @@ type LeaseClerkCallsRow struct {
 }
 
 // Replaces what the client told before, and grants it calls if enough are left. Everything is dated by the database's clock, and
-// a call never too early: its age is from before the statement was sent.
+// a call never too early: its age is from before the statement was sent. What is dated further ahead than anything may be is of a
+// clock that has been set back since, and doesn't count: otherwise no call would be left until the clock is there again.
 func (q *Queries) LeaseClerkCalls(ctx context.Context, db DBTX, arg LeaseClerkCallsParams) (LeaseClerkCallsRow, error) {
 	row := db.QueryRow(ctx, LeaseClerkCalls,
 		arg.Client,

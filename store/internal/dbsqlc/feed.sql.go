@@ -21,6 +21,31 @@ func (q *Queries) BeginHistory(ctx context.Context, db DBTX, history pgtype.UUID
 	return err
 }
 
+const ChangedSince = `-- name: ChangedSince :one
+SELECT EXISTS (SELECT FROM rolecall.changes c WHERE c.number = $1 AND c.published_at = $2) AS follows,
+    ARRAY(SELECT DISTINCT p.organization_id
+        FROM (SELECT c.organization_id FROM rolecall.changes c WHERE c.number > $1 AND c.number <= $3::bigint ORDER BY c.number LIMIT 3000) p
+    )::text[] AS organization_ids
+`
+
+type ChangedSinceParams struct {
+	AfterNumber int64     `json:"after_number"`
+	PublishedAt time.Time `json:"published_at"`
+	Through     int64     `json:"through"`
+}
+
+type ChangedSinceRow struct {
+	Follows         bool     `json:"follows"`
+	OrganizationIds []string `json:"organization_ids"`
+}
+
+func (q *Queries) ChangedSince(ctx context.Context, db DBTX, arg ChangedSinceParams) (ChangedSinceRow, error) {
+	row := db.QueryRow(ctx, ChangedSince, arg.AfterNumber, arg.PublishedAt, arg.Through)
+	var i ChangedSinceRow
+	err := row.Scan(&i.Follows, &i.OrganizationIds)
+	return i, err
+}
+
 const ChangesOf = `-- name: ChangesOf :many
 SELECT c.number, c.revision, c.published_at, c.complete_before, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash, l.impersonator, l.erased_by
 FROM (

@@ -10,18 +10,6 @@ import (
 	"time"
 )
 
-const CurrentHistory = `-- name: CurrentHistory :one
-SELECT coalesce(rolecall.current_history()::text, '')::text AS history
-`
-
-// ” if nobody has noted the server yet.
-func (q *Queries) CurrentHistory(ctx context.Context, db DBTX) (string, error) {
-	row := db.QueryRow(ctx, CurrentHistory)
-	var history string
-	err := row.Scan(&history)
-	return history, err
-}
-
 const DatabaseIdentity = `-- name: DatabaseIdentity :one
 
 SELECT system_identifier, timeline, changed_at, change, history::text AS history,

@@ -52,7 +52,7 @@ func replicaCure(state string) string {
 	case "refused":
 		return "name a streaming replica of the primary itself, without a pooler between"
 	case "primary_unheard":
-		return "the primary takes no pulse: the log says why"
+		return "the primary takes no pulse: see to it that it can be written to"
 	default:
 		return "see whether it runs, takes connections of this role, and has the present schema"
 	}

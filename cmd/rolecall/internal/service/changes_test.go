@@ -23,6 +23,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
 )
 
 // follower follows the change feed by its cursor alone, as a service would.
@@ -106,6 +107,13 @@ func (f *follower) next(query string) (changes []followed, completeUntil time.Ti
 	}
 	f.cursor = body.NextCursor
 	for _, c := range body.Data {
+		place, err := store.ParseFeedPlace(c.Cursor)
+		if err != nil {
+			return nil, completeUntil, err
+		}
+		// The database may get another history meanwhile: that deliveries of the history before are
+		// gone looks like a loss.
+		c.Cursor = fmt.Sprint(place.Number, place.PublishedAt)
 		f.take(c)
 	}
 	return body.Data, body.CompleteUntil, nil
@@ -207,7 +215,7 @@ func TestFollower_KnowsTheMembers(t *testing.T) {
 		follows.cursor = "latest"
 		follows.ask(rt, "limit=1")
 		start := follows.cursor
-		rt.Repeat(h.actions())
+		rt.Repeat(h.actionsApart())
 		lost := rapid.SampledFrom([]float64{0, 0, 0.5}).Draw(rt, "lost")
 		h.deliver(svixsim.Faults{Repeat: 0.2, Delay: 0.2, Replay: 0.2, Drop: lost})
 		if lost > 0 {
@@ -230,6 +238,19 @@ func TestFollower_KnowsTheMembers(t *testing.T) {
 			h.compareFollower("one who goes on after a cut", follows)
 		}
 	})
+}
+
+// actionsApart are the actions, a millisecond apart: of two memberships of one user that began at
+// the same instant, a cut of the log keeps the one that was logged last, which may have ended.
+func (h *history) actionsApart() map[string]func(*rapid.T) {
+	actions := h.actions()
+	for name, act := range actions {
+		actions[name] = func(t *rapid.T) {
+			h.now = h.now.Add(time.Millisecond)
+			act(t)
+		}
+	}
+	return actions
 }
 
 // forgetLog empties the audit log of the history before, which may have the same ids.

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// replicaConnect bounds opening a session with a replica, or the one that writes pulses on the primary: the
-	// primary, or the next try, is better than waiting.
+	// replicaConnect bounds opening a session with a replica, or the one that writes pulses on the
+	// primary: the primary, or the next try, is better than waiting.
 	replicaConnect = time.Second
 	// replicaStatement ends a statement of a frozen process. What takes so long doesn't count.
 	replicaStatement = 2 * time.Second
