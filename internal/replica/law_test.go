@@ -127,10 +127,18 @@ func TestLaw_NoReplicaAnswersLateAfterAFailover(t *testing.T) {
 		s.calm()
 		s.ready()
 		s.someSteps(rng, o)
+		split := rng.IntN(2) == 0
+		if split {
+			s.cascade()
+		}
 		if rng.IntN(2) == 0 { // the promoted one lacks what comes now
 			s.cutStream(0)
 		}
 		s.someSteps(rng, o)
+		if split { // the old primary goes on for a while
+			s.splitUp()
+			s.someSteps(rng, o)
+		}
 		s.failOver(rng.IntN(2) == 0)
 		for m := 1; m <= members; m++ {
 			o.lose(m, s.versionOnPrimary(m))
@@ -146,9 +154,9 @@ func TestLaw_NoReplicaAnswersLateAfterAFailover(t *testing.T) {
 
 // someSteps are random changes and questions.
 func (s *servers) someSteps(rng *rand.Rand, o *oracle) {
-	for range rng.IntN(30) {
+	for range 10 + rng.IntN(30) {
 		r, m := rng.IntN(2), 1+rng.IntN(members)
-		switch rng.IntN(6) {
+		switch rng.IntN(7) {
 		case 0:
 			v := o.next()
 			s.change(m, v)
@@ -159,6 +167,13 @@ func (s *servers) someSteps(rng *rand.Rand, o *oracle) {
 			s.look(r)
 		case 3:
 			s.clock.advance(bound / 3)
+		case 4: // all that was changed must show by now
+			s.clock.advance(bound)
+			s.hear()
+			s.look(r)
+			for m := 1; m <= members; m++ {
+				o.require(s.t, s, r, m)
+			}
 		default:
 			o.require(s.t, s, r, m)
 		}

@@ -33,6 +33,7 @@ type servers struct {
 	writer   *pgxpool.Pool
 	set      *Set
 	clock    *clock
+	split    bool // the first replica is promoted, and the primary goes on
 }
 
 // clock is the process's clock. A test moves it instead of waiting.
@@ -172,13 +173,34 @@ func (s *servers) cutStream(i int) {
 	s.streams[i].Cut()
 }
 
+// cascade lets the second replica follow the first one.
+func (s *servers) cascade() {
+	s.t.Helper()
+	s.streams[1].Turn(s.replicas[0].Addr())
+	s.streams[1].Cut()
+	s.replicas[1].CatchUp(s.primary)
+}
+
+// splitUp promotes the first replica while the primary goes on. The second one, which follows the
+// promoted one, has soon replayed more than the primary has written.
+func (s *servers) splitUp() {
+	s.t.Helper()
+	s.split = true
+	s.replicas[0].Promote()
+	s.replicas[0].Exec("rolecall", "SELECT pg_logical_emit_message(true, 'noise', repeat('x', 1000000))")
+	s.replicas[1].CatchUp(s.replicas[0])
+}
+
 // failOver kills the primary and promotes the first replica, which takes its place. Nobody notes
 // it. The second one follows it at once, or still waits for the old one.
 func (s *servers) failOver(follows bool) {
 	s.t.Helper()
 	s.writer.Close()
 	s.primary.Crash()
-	s.replicas[0].Promote()
+	if !s.split {
+		s.replicas[0].Promote()
+	}
+	s.split = false
 	s.primary, s.replicas[0] = s.replicas[0], s.primary
 	s.wayThere.Turn(s.primary.Addr())
 	s.wayThere.Cut()

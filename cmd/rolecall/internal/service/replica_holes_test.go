@@ -11,8 +11,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestReplicas_NetworksThatSwallow: networks that swallow packets, and close nothing. A replica that
-// doesn't answer costs a caller its bound at most, one that receives nothing answers nothing, and
+// TestReplicas_NetworksThatSwallow: networks that swallow packets, and close nothing. A replica
+// that doesn't answer costs a caller its bound at most, one that receives nothing answers nothing, and
 // without the primary, reads are refused within a second.
 func TestReplicas_NetworksThatSwallow(t *testing.T) {
 	servicetest.NeedsSurroundings(t)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +40,10 @@ type replicated struct {
 func startReplicated(t *testing.T, n int) *replicated {
 	t.Helper()
 	r := &replicated{primary: pgtest.NewCluster(t, map[string]string{"wal_retrieve_retry_interval": "20ms"})}
-	url := r.primary.Migrated("rolecall")
+	target := r.primary.Migrated("rolecall")
+	role, err := os.ReadFile(servicetest.InRepository(t, "deploy/read_only_role.sql"))
+	require.NoError(t, err)
+	r.primary.Exec("rolecall", string(role))
 	r.way = pgtest.NewSwitch(t, r.primary.Addr())
 	var urls []string
 	for range n {
@@ -46,13 +51,22 @@ func startReplicated(t *testing.T, n int) *replicated {
 		standby := r.primary.Standby(stream)
 		way := pgtest.NewSwitch(t, standby.Addr())
 		r.streams, r.replicas, r.ways = append(r.streams, stream), append(r.replicas, standby), append(r.ways, way)
-		urls = append(urls, way.URL(standby.URL("rolecall")))
+		urls = append(urls, asReader(t, way.URL(standby.URL("rolecall"))))
 	}
-	r.Bundle = servicetest.Start(t, r.way.URL(url), nil, config.Parts{Web: true, Workers: true}, func(_ *servicetest.Bundle, c *config.Config) {
+	r.Bundle = servicetest.Start(t, r.way.URL(target), nil, config.Parts{Web: true, Workers: true}, func(_ *servicetest.Bundle, c *config.Config) {
 		c.ReplicaURLs, c.ReplicaMaxLag = urls, replicaMaxLag
 	})
-	r.Open(t, url)
+	r.Open(t, target)
 	return r
+}
+
+// asReader is a URL for the role of deploy/read_only_role.sql.
+func asReader(t *testing.T, target string) string {
+	t.Helper()
+	u, err := url.Parse(target)
+	require.NoError(t, err)
+	u.User = url.UserPassword("rolecall_api", "change-me")
+	return u.String()
 }
 
 // answers returns how many reads were answered, by all replicas or by one.
