@@ -12,8 +12,8 @@ import (
 )
 
 // TestReplicas_NetworksThatSwallow: networks that swallow packets, and close nothing. A replica
-// that doesn't answer costs a caller its bound at most, one that receives nothing answers nothing, and
-// without the primary, reads are refused within a second.
+// that doesn't answer costs a caller its bound at most, one that receives nothing answers nothing,
+// and without the primary, reads are refused within a second.
 func TestReplicas_NetworksThatSwallow(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
