@@ -2,7 +2,7 @@
 TOOL := go tool -modfile=.ci/tools.mod
 
 # The packages whose tests `make surroundings` looks through.
-SURROUNDINGS := ./cmd/rolecall ./cmd/rolecall/internal/console ./cmd/rolecall/internal/service ./jobs
+SURROUNDINGS := ./cmd/rolecall ./cmd/rolecall/internal/console ./cmd/rolecall/internal/service ./internal/replica ./jobs
 
 .PHONY: help
 help: ## List the targets
@@ -28,9 +28,10 @@ surroundings: ## Run the tests that need servers of their own, load the machine 
 	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z_0-9]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 4 -timeout 20m
 
 .PHONY: laws
-laws: ## Run the laws of the merge rule over 10,000 histories each, and 800 through the whole program
+laws: ## Run the laws of the merge rule over 10,000 histories each, 1,000 through the whole program, and 2,000 of replicas
 	go test ./sync -run Law -count=1 -rapid.checks=10000
-	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant' -count=1 -rapid.checks=200
+	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant|TestFollower_KnowsTheMembers' -count=1 -rapid.checks=200
+	ROLECALL_TEST_SURROUNDINGS=1 go test ./internal/replica -run 'TestLaw_NoReplicaAnswersLate$$' -count=1 -rapid.checks=2000 -timeout 20m
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds

@@ -78,6 +78,7 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service aut
 	if err != nil {
 		return err
 	}
+	s.cfg.Appended(entry)
 	writeFreshness(w, standing, clerksync.Decision{})
 	if repeated {
 		w.Header().Set(headerReplayed, "true")

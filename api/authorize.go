@@ -147,7 +147,7 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, service a
 		if !service.Rights.In(c.WorkspaceID) {
 			d = notListed(c)
 		}
-		body.Decisions[i] = bodyOf(s.decided(d))
+		body.Decisions[i] = bodyOf(s.decided(r.Context(), d))
 	}
 	return write(w, body)
 }

@@ -129,7 +129,7 @@ func (s *server) evaluate(ctx context.Context, caller auth.Identity, until seman
 			if pair, ok := it.pair(inForce); ok && !caller.Rights.In(pair.OrganizationID) {
 				d = clerksync.Decision{Reason: clerksync.ReasonWorkspaceNotListed}
 			}
-			answer = evaluationOf(caller, standings[i], s.decided(d))
+			answer = evaluationOf(caller, standings[i], s.decided(ctx, d))
 		}
 		if answers = append(answers, answer); until.ends(answer.Decision) {
 			break

@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -51,7 +53,9 @@ func (s *server) searchSubject(w http.ResponseWriter, r *http.Request, service a
 	return s.search(w, r, holderSearch{
 		caller: service, question: q, page: page, share: workspaceID,
 		list: func(ctx context.Context, sought store.Sought, after store.Position) ([]store.Holder, error) {
-			return store.HoldersIn(ctx, s.cfg.DB, workspaceID, sought, after, searchStep)
+			return readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Holder, error) {
+				return store.HoldersIn(ctx, db, workspaceID, sought, after, searchStep)
+			})
 		},
 		found: func(p store.Pair) searchFound { return searchFound{Type: typeUser, ID: p.UserID} },
 		// What concerns the workspace concerns all its members.
@@ -80,7 +84,9 @@ func (s *server) searchResource(w http.ResponseWriter, r *http.Request, caller a
 	return s.search(w, r, holderSearch{
 		caller: caller, question: q, page: page, share: q.subject.ID,
 		list: func(ctx context.Context, sought store.Sought, after store.Position) ([]store.Holder, error) {
-			return store.HoldingsOf(ctx, s.cfg.DB, q.subject.ID, sought, after, searchStep)
+			return readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Holder, error) {
+				return store.HoldingsOf(ctx, db, q.subject.ID, sought, after, searchStep)
+			})
 		},
 		found: func(p store.Pair) searchFound { return searchFound{Type: q.resource.Type, ID: p.OrganizationID} },
 		over:  func(standing clerksync.Standing, _ clerksync.Decision) bool { return standing.User.Refusal() != "" },
@@ -166,6 +172,10 @@ func (s *server) search(w http.ResponseWriter, r *http.Request, search holderSea
 	}
 	defer release()
 	found, rest, err := s.holders(r.Context(), search, after)
+	if errors.Is(err, replica.ErrOutdated) { // what it began with doesn't count any more
+		replica.Of(r.Context()).Restart()
+		found, rest, err = s.holders(r.Context(), search, after)
+	}
 	if err != nil {
 		return err
 	}

@@ -240,7 +240,7 @@ func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string
 // handle turns a handler's error into a problem.
 func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := next(w, r); err != nil {
+		if err := proven(w, r, func() error { return next(w, r) }); err != nil {
 			s.fail(w, r, err)
 		}
 	})

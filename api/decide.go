@@ -8,6 +8,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -57,7 +58,7 @@ func (s *server) judgeBy(r *http.Request, caller auth.Identity, workspaceID, per
 	if standing.User.SessionEnded {
 		return verdict{}, s.sessionEnded()
 	}
-	decision = toldTo(caller, s.decided(decision))
+	decision = toldTo(caller, s.decided(r.Context(), decision))
 	v := verdict{standing: standing, decision: decision}
 	switch {
 	case decision.Allowed:
@@ -108,13 +109,13 @@ func (s *server) decide(ctx context.Context, caller auth.Identity, workspaceID, 
 	if standing.User.SessionEnded {
 		return clerksync.Decision{}, s.sessionEnded()
 	}
-	return s.decided(s.decideFor(caller, standing, permission)), nil
+	return s.decided(ctx, s.decideFor(caller, standing, permission)), nil
 }
 
 // decided counts a decision. It names a permission that no role has.
-func (s *server) decided(d clerksync.Decision) clerksync.Decision {
+func (s *server) decided(ctx context.Context, d clerksync.Decision) clerksync.Decision {
 	if d.Reason == clerksync.ReasonPermissionMissing {
-		d = s.cfg.Policy().Grants.Name(d, s.roles.RolesPermit)
+		d = s.cfg.Policy().Grants.Name(d, s.rolesOf(ctx).RolesPermit)
 	}
 	s.cfg.Decided(d.Reason)
 	return d
@@ -144,27 +145,28 @@ func sessionsOf(caller auth.Identity) store.Sessions {
 }
 
 // freshStandings reads the standing of each pair. It looks up strangers at Clerk, then reads all
-// standings again, as of one moment: the mirror decides, not Clerk's answer.
+// standings again, as of one moment: the mirror decides, not Clerk's answer. Before Clerk, the
+// primary is asked: a replica may not know a new member yet.
 func (s *server) freshStandings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	standings, err := s.standings(ctx, pairs...)
-	if err != nil {
-		return nil, err
+	if err == nil && replica.Of(ctx).Replica() != nil && len(strangersAmong(standings)) > 0 {
+		replica.Of(ctx).Restart()
+		standings, err = s.standings(ctx, pairs...)
 	}
-	var strangers []store.Pair
+	if err != nil || !s.refresh(ctx, strangersAmong(standings)) {
+		return standings, err
+	}
+	return s.standings(ctx, pairs...)
+}
+
+// strangersAmong returns the pairs of strangers.
+func strangersAmong(standings []clerksync.Standing) (strangers []store.Pair) {
 	for _, standing := range standings {
 		if stranger(standing) {
 			strangers = append(strangers, store.Pair{UserID: standing.UserID, OrganizationID: standing.OrganizationID})
 		}
 	}
-	if !s.refresh(ctx, strangers) {
-		return standings, nil
-	}
-	return s.standings(ctx, pairs...)
-}
-
-// standings reads the standing of each pair, without a look-up.
-func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
-	return s.reader.Ask(ctx, pairs...)
+	return strangers
 }
 
 // stranger reports whether only a missing membership keeps the user out. A deleted workspace has

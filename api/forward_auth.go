@@ -37,10 +37,10 @@ func (s *server) extAuthzDoor(next http.Handler) http.Handler {
 
 // door answers whether a proxy may pass a request on: 200 if it may, and any other status if not.
 func (s *server) door(read func(*http.Request) (originalRequest, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.fromReplicas(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q, err := read(r)
 		if err == nil {
-			err = s.passOn(w, r, q)
+			err = proven(w, r, func() error { return s.passOn(w, r, q) })
 		}
 		if err == nil {
 			return
@@ -51,7 +51,7 @@ func (s *server) door(read func(*http.Request) (originalRequest, error)) http.Ha
 			return
 		}
 		s.fail(w, r, err)
-	})
+	}))
 }
 
 // passOn answers 200 if a request may be passed on, and returns the refusal otherwise.
@@ -107,7 +107,7 @@ func (s *server) workspaceOf(ctx context.Context, q originalRequest, route *poli
 		if !clerksync.Storable(slug) {
 			return "", nil
 		}
-		return store.WorkspaceBySlug(ctx, s.cfg.DecideDB, slug)
+		return readFrom(ctx, s.cfg.DecideDB, func(ctx context.Context, db store.DBTX) (string, error) { return store.WorkspaceBySlug(ctx, db, slug) })
 	case policy.WorkspaceInToken:
 	}
 	return activeWorkspace(caller)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -122,6 +123,13 @@ func (s *server) await(ctx context.Context, standings []clerksync.Standing, dema
 	}
 	deadline := time.NewTimer(s.cfg.RevisionWait)
 	defer deadline.Stop()
+	if from := replica.Of(ctx); from.Replica() != nil { // the primary may be there already
+		from.Restart()
+		var err error
+		if standings, err = s.standings(ctx, pairs...); err != nil {
+			return nil, err
+		}
+	}
 	for pause := firstPoll; behind(standings, demanded); pause = min(pause*3/2, lastPoll) {
 		select {
 		case <-ctx.Done():

@@ -46,7 +46,9 @@ func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller work
 		return err
 	}
 	defer release()
-	invitations, err := store.Invitations(r.Context(), s.cfg.DB, caller.workspaceID, status, time.Now(), after, limit+1)
+	invitations, err := readFrom(r.Context(), s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Invitation, error) {
+		return store.Invitations(ctx, db, caller.workspaceID, status, time.Now(), after, limit+1)
+	})
 	if err != nil {
 		return err
 	}

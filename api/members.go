@@ -37,7 +37,9 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller workspac
 		return err
 	}
 	defer release()
-	members, err := store.Members(r.Context(), s.cfg.DB, caller.workspaceID, after, limit+1)
+	members, err := readFrom(r.Context(), s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.Member, error) {
+		return store.Members(ctx, db, caller.workspaceID, after, limit+1)
+	})
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
@@ -25,6 +27,8 @@ type problem struct {
 	Detail string           `json:"detail,omitempty"`
 	Reason clerksync.Reason `json:"reason,omitempty"` // only of a refusing decision
 	Scope  auth.Scope       `json:"scope,omitempty"`  // that a service lacks
+
+	AsOf *time.Time `json:"as_of,omitempty"` // the last instant of which the state was certain, beside replicas
 
 	RequestID string `json:"request_id,omitempty"` // of the request that met it
 
@@ -137,9 +141,12 @@ func problemFor(err error) (p *problem, ours bool) {
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return unauthenticated(err), false
+	case errors.Is(err, store.ErrPlaceExpired):
+		return errCursorExpired, false
 	case errors.Is(err, edge.ErrCrowded): // package edge counts it
 		return errUnavailable, false
-	case errors.Is(err, context.Canceled), errors.Is(err, store.ErrBusy): // the caller has gone, or crowds itself
+	case errors.Is(err, context.Canceled), errors.Is(err, store.ErrBusy), // the caller has gone, or crowds itself
+		errors.Is(err, replica.ErrOutdated):
 		return errUnavailable, false
 	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, rounds.ErrFull), store.Unavailable(err):
 		return errUnavailable, true
@@ -166,6 +173,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status == http.StatusNotFound { // a header would show that the workspace exists
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)
+	}
+	if p == errUnavailable {
+		p = s.lastCertain(w, r, p)
 	}
 	writeProblem(w, r, p)
 }

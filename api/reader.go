@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"time"
 
 	"github.com/callmine/rolecall/internal/rounds"
@@ -25,11 +26,15 @@ const (
 	pairsWaiting = 8192
 )
 
-// newReader returns the one reader of all decisions. Requests that come while a query is under way
-// share the next one.
+// newReader returns the one reader of all decisions on the primary. Requests that come while a
+// query is under way share the next one.
 func newReader(standings *store.StandingReader) *rounds.Rounds[store.Pair, clerksync.Standing] {
-	return rounds.New(rounds.Config[store.Pair, clerksync.Standing]{
-		Ask:     standings.Read,
+	return newRounds(standings.Read)
+}
+
+func newRounds[A any](ask func(context.Context, []store.Pair) ([]A, error)) *rounds.Rounds[store.Pair, A] {
+	return rounds.New(rounds.Config[store.Pair, A]{
+		Ask:     ask,
 		Refused: store.Refused, AtOnce: readersAtOnce, Worth: worthAQuery, Patience: queryPatience, Batch: pairsAtOnce, Waiting: pairsWaiting,
 	})
 }

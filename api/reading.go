@@ -7,6 +7,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -68,12 +69,16 @@ func (s *server) inOwnName(w http.ResponseWriter, r *http.Request, service auth.
 }
 
 // liveWorkspace returns what the mirror knows of a workspace, as the standing of no user. If the
-// workspace is unknown or deleted, it returns errNotFound.
+// workspace is unknown or deleted, it returns errNotFound. A replica may not know a new one yet.
 func (s *server) liveWorkspace(ctx context.Context, workspaceID string) (clerksync.Standing, error) {
 	if !clerksync.Storable(workspaceID) {
 		return clerksync.Standing{}, errNotFound
 	}
 	standings, err := s.standings(ctx, store.Pair{OrganizationID: workspaceID})
+	if from := replica.Of(ctx); err == nil && standings[0].Revision == 0 && from.Replica() != nil {
+		from.Restart()
+		standings, err = s.standings(ctx, store.Pair{OrganizationID: workspaceID})
+	}
 	if err != nil {
 		return clerksync.Standing{}, err
 	}

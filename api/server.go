@@ -16,6 +16,8 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/bounded"
+	"github.com/callmine/rolecall/internal/changefeed"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
@@ -37,12 +39,16 @@ type Config struct {
 	// DecideDB is the database from which decisions are read, so that they never wait for other
 	// reads. Its sessions should keep plans (pgpool.Needs.ByKey); two are enough. Defaults to DB.
 	DecideDB store.DBTX
+	// Replicas answer, in place of DB and DecideDB, requests that change nothing. Optional.
+	Replicas *replica.Set
 	// Snapshot runs read on a database that stands still meanwhile, for explanations. Defaults to DB
 	// itself, which is right only if DB is a transaction that sees one moment.
 	Snapshot func(ctx context.Context, read func(store.DBTX) error) error
 	// EventDB is the database to which services' entries of the audit log are appended, because DB
 	// may be read-only. Defaults to DB.
 	EventDB store.DBTX
+	// Appended is called with each such entry, before its sender learns of it. Optional.
+	Appended func(clerksync.LoggedEntry)
 	// Authenticator identifies callers. Required.
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
@@ -51,6 +57,8 @@ type Config struct {
 	// policy at any time, but must not change a returned one. It must be safe for concurrent use.
 	// Required.
 	Policy func() *policy.Policy
+	// Feed has the changes that services follow. Optional: without it, the route answers 503.
+	Feed *changefeed.Feed
 	// Cookies reads the sessions of browsers at the doors of forward authentication. The zero value
 	// reads none.
 	Cookies auth.SessionCookies
@@ -95,6 +103,9 @@ func (c Config) withDefaults() Config {
 	if c.Refused == nil {
 		c.Refused = func(auth.Reason) {}
 	}
+	if c.Appended == nil {
+		c.Appended = func(clerksync.LoggedEntry) {}
+	}
 	if c.Entries == nil {
 		c.Entries = auth.NewEntries(c.Now)
 	}
@@ -135,14 +146,17 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg    Config
-	reader *rounds.Rounds[store.Pair, clerksync.Standing] // of all that decisions need
-	roles  *store.StandingReader                          // that reader's own, for what it remembers of roles
+	cfg      Config
+	reader   *rounds.Rounds[store.Pair, clerksync.Standing] // of all that decisions need
+	roles    *store.StandingReader                          // that reader's own, for what it remembers of roles
+	replicas []replicaReader                                // of Config.Replicas, in their order
 	// eventShares lets each organization use only one of EventDB's connections at a time.
 	eventShares *store.Shares
 	// readShares lets each user read one page at a time. Else a single user could keep all of DB's
 	// connections, and Postgres, busy with the most expensive list.
 	readShares *store.Shares
+	feedShares *store.Shares // of each service
+	followers  followers
 	commands   *bounded.Limiter
 	callers    *auth.Monitor
 	known      *rate.Limiter // limits knownUser
@@ -157,7 +171,9 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	}
 	roles := store.NewStandingReader(cfg.DecideDB)
 	s := &server{
-		cfg: cfg, reader: newReader(roles), roles: roles, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
+		cfg: cfg, reader: newReader(roles), roles: roles, replicas: newReplicaReaders(cfg.Replicas),
+		commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
+		feedShares: store.NewShares(feedReads), followers: followers{now: map[string]int{}},
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	s.callers = auth.NewMonitor(auth.MonitorConfig{
@@ -194,29 +210,30 @@ func shortcut(routes *mux.Router) http.Handler {
 // handler. HEAD works where GET does: net/http sends no body then.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
-	r.Handle(busiest, s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet, http.MethodHead).Name(busiest)
-	r.Handle(busiest, s.asService(auth.ScopeAuthorize, withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
+	r.Handle(busiest, s.fromReplicas(s.asUser(auth.ScopeAuthorize, s.authorize))).Methods(http.MethodGet, http.MethodHead).Name(busiest)
+	r.Handle(busiest, s.fromReplicas(s.asService(auth.ScopeAuthorize, withoutQuery(s.authorizeMany)))).Methods(http.MethodPost)
 	r.Handle("/v1/explain", s.asService(auth.ScopeAuthorize, withoutQuery(s.explain))).Methods(http.MethodPost)
 	r.Handle(busiestDoor, s.forwardAuth()).Methods(http.MethodGet, http.MethodHead).Name(busiestDoor)
-	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet, http.MethodHead)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asReader(policy.None, s.workspace)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/me", s.fromReplicas(s.asUser(auth.ScopeRead, inAllWorkspaces(s.me)))).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}", s.fromReplicas(s.asReader(policy.None, s.workspace))).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces", s.asUser(auth.ScopeCommands, inAllWorkspaces(withoutQuery(s.createWorkspace)))).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(auth.ScopeCommands, policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.MembersManage, s.setRole)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.None, s.removeMember)).Methods(http.MethodDelete)
 	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(auth.ScopeCommands, policy.MembersManage, s.invite)).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(auth.ScopeCommands, policy.MembersManage, s.revoke)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(auth.ScopeRead, policy.None, s.workspaceMe)).Methods(http.MethodGet, http.MethodHead)
-	r.Handle("/v1/workspaces/{workspace_id}/members", s.asReader(policy.MembersRead, s.members)).Methods(http.MethodGet, http.MethodHead)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asReader(policy.MembersManage, s.invitations)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/me", s.fromReplicas(s.asMember(auth.ScopeRead, policy.None, s.workspaceMe))).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/members", s.fromReplicas(s.asReader(policy.MembersRead, s.members))).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.fromReplicas(s.asReader(policy.MembersManage, s.invitations))).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asReader(policy.AuditRead, s.audit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asReader(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(auth.ScopeAuditAppend, withoutQuery(s.appendAudit))).Methods(http.MethodPost)
-	r.Handle(pathEvaluation, s.asCaller(s.evaluation)).Methods(http.MethodPost)
-	r.Handle(pathEvaluations, s.asCaller(s.evaluations)).Methods(http.MethodPost)
-	r.Handle(pathSubjectSearch, s.asService(auth.ScopeAuthorize, withoutQuery(s.searchSubject))).Methods(http.MethodPost)
-	r.Handle(pathResourceSearch, s.asCaller(s.searchResource)).Methods(http.MethodPost)
-	r.Handle(pathActionSearch, s.asCaller(s.searchAction)).Methods(http.MethodPost)
+	r.Handle(pathChanges, s.asService(auth.ScopeRead, s.changes)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle(pathEvaluation, s.fromReplicas(s.asCaller(s.evaluation))).Methods(http.MethodPost)
+	r.Handle(pathEvaluations, s.fromReplicas(s.asCaller(s.evaluations))).Methods(http.MethodPost)
+	r.Handle(pathSubjectSearch, s.fromReplicas(s.asService(auth.ScopeAuthorize, withoutQuery(s.searchSubject)))).Methods(http.MethodPost)
+	r.Handle(pathResourceSearch, s.fromReplicas(s.asCaller(s.searchResource))).Methods(http.MethodPost)
+	r.Handle(pathActionSearch, s.fromReplicas(s.asCaller(s.searchAction))).Methods(http.MethodPost)
 	r.Handle(pathAuthZENMetadata, s.handle(s.metadata)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet, http.MethodHead)
 	r.NotFoundHandler = s.failWith(errUnknownRoute)
@@ -255,6 +272,10 @@ func (s *server) guard(next http.Handler) http.Handler {
 		}()
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.URL.Path == pathChanges { // it bounds each of its steps
+			next.ServeHTTP(w, r)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))

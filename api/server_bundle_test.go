@@ -22,6 +22,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/changefeed"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/testlog"
@@ -130,6 +131,7 @@ type serverBundle struct {
 	world    *world
 	contract *contract
 	logs     *logLines
+	feed     *changefeed.Feed // nil unless setupFeed set the bundle up
 	handler  http.Handler
 	url      string
 	client   *http.Client

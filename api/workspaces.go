@@ -8,6 +8,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -40,8 +41,8 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	}
 	caller := callerOf(r)
 	memberships, err := s.memberships(r.Context(), caller, after, limit+1)
-	if err == nil && len(memberships) == 0 && after == (store.Position{}) && s.refreshUser(r.Context(), userID) {
-		memberships, err = s.memberships(r.Context(), caller, after, limit+1)
+	if err == nil && len(memberships) == 0 && after == (store.Position{}) {
+		memberships, err = s.firstMemberships(r.Context(), caller, limit+1)
 	}
 	if err != nil {
 		return err
@@ -56,6 +57,21 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	return writeTagged(w, r, meBody{UserID: userID, Impersonator: caller.Impersonator, Workspaces: p.Data, NextCursor: p.NextCursor})
 }
 
+// firstMemberships lists the workspaces of a user who seemed to have none: the primary may have
+// newer ones than a replica, and Clerk newer ones than the mirror.
+func (s *server) firstMemberships(ctx context.Context, caller auth.Identity, limit int) (memberships []store.UserMembership, err error) {
+	if from := replica.Of(ctx); from.Replica() != nil {
+		from.Restart()
+		if memberships, err = s.memberships(ctx, caller, store.Position{}, limit); err != nil || len(memberships) > 0 {
+			return memberships, err
+		}
+	}
+	if s.refreshUser(ctx, caller.UserID) {
+		return s.memberships(ctx, caller, store.Position{}, limit)
+	}
+	return memberships, nil
+}
+
 // memberships lists workspaces that a user is a member of. If the user's account is refused, it
 // returns a problem.
 func (s *server) memberships(ctx context.Context, caller auth.Identity, after store.Position, limit int) ([]store.UserMembership, error) {
@@ -67,13 +83,17 @@ func (s *server) memberships(ctx context.Context, caller auth.Identity, after st
 	if err := s.mayAsk(ctx, caller); err != nil {
 		return nil, err
 	}
-	return store.MembershipsOfUser(ctx, s.cfg.DB, caller.UserID, after, limit)
+	return readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) ([]store.UserMembership, error) {
+		return store.MembershipsOfUser(ctx, db, caller.UserID, after, limit)
+	})
 }
 
 // mayAsk refuses a caller whose session has ended or whose account is refused, on the routes that
 // are about no single workspace.
 func (s *server) mayAsk(ctx context.Context, caller auth.Identity) error {
-	status, err := store.UserStatus(ctx, s.cfg.DB, caller.UserID, sessionsOf(caller))
+	status, err := readFrom(ctx, s.cfg.DB, func(ctx context.Context, db store.DBTX) (clerksync.UserStatus, error) {
+		return store.UserStatus(ctx, db, caller.UserID, sessionsOf(caller))
+	})
 	if err != nil {
 		return err
 	}
@@ -107,7 +127,9 @@ func (s *server) workspace(w http.ResponseWriter, r *http.Request, caller worksp
 	if _, err := queryOf(r); err != nil {
 		return err
 	}
-	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, caller.workspaceID)
+	ws, err := readFrom(r.Context(), s.cfg.DB, func(ctx context.Context, db store.DBTX) (store.Workspace, error) {
+		return store.FindWorkspace(ctx, db, caller.workspaceID)
+	})
 	if errors.Is(err, store.ErrNotFound) { // deleted since the decision
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)

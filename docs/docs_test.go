@@ -52,7 +52,7 @@ func readCode(t *testing.T) code {
 
 var (
 	metricName  = regexp.MustCompile(`^rolecall_[a-z_]+$`)
-	settingName = regexp.MustCompile(`\benv:"([A-Z_]+)"( secret:"(?:all|url)")?`)
+	settingName = regexp.MustCompile(`\benv:"([A-Z_]+)"( secret:"(?:all|urls?)")?`)
 )
 
 func (c *code) read(file *ast.File) {
@@ -376,6 +376,18 @@ func TestDocsShowTheTestedTypeScript(t *testing.T) {
 	require.Len(t, lines, 2)
 	for _, line := range lines {
 		require.Contains(t, express, line+"\n")
+	}
+}
+
+// TestDocsShowTheTestedFollowers: the examples of the document are functions and a file that tests
+// run.
+func TestDocsShowTheTestedFollowers(t *testing.T) {
+	t.Parallel()
+	shown := section(t, readDocument(t, "integrate.md"), "## Close sockets, evict caches, cut keys when somebody leaves")
+	examples := regexp.MustCompile("(?ms)^```(?:go|ts)\n(.*?)^```$").FindAllStringSubmatch(shown, -1)
+	require.Len(t, examples, 3)
+	for i, tested := range []string{"cmd/rolecall/follow_example_test.go", "api/client/typescript/examples/sockets.ts", "cmd/rolecall/follow_example_test.go"} {
+		require.Contains(t, readDocument(t, "../"+tested), examples[i][1], tested)
 	}
 }
 

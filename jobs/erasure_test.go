@@ -24,11 +24,11 @@ func TestErase_KnowsEachColumn(t *testing.T) {
 		commands.outcome commands.answer commands.request_id river_job.errors`)
 	workspaces := strings.Fields(`organizations.name organizations.slug organizations.public_metadata`) // the report names them
 	harmless := map[string]string{                                                                      // by table and column, or by the column of any table
-		"ids": `id user_id organization_id svix_id object_id instance_id inviter_id process_id leader_id created_by permission_ids
+		"ids": `unpublished.entry_ids feed.old_chain id user_id organization_id svix_id object_id instance_id inviter_id process_id leader_id created_by permission_ids
 			river_job.args river_job.attempted_by river_notification.payload commands.actor commands.target impersonator audit_log.actor`,
 		"hashes":               `hash prev_hash digest id_hash token_hash body_sha256 unique_key audit_keys.key audit_keys.request commands.key commands.request`,
 		"versions and causes":  `version field_versions cause deleted_cause shown_by`,
-		"counts, with ids":     `sweeps.report sweeps.progress needs_round.counts needs_round.position measurements.waits unique_states`,
+		"counts, with ids":     `sweeps.report sweeps.progress needs_round.counts needs_round.position measurements.waits clerk_calls.sent clerk_calls.sent_at unique_states`,
 		"of Clerk's settings":  `roles.key roles.keys roles.name permissions.key permissions.name memberships.permissions memberships.role_name organizations.role_set_key role permission`,
 		"of the workspace":     `organizations.image_url domains.name domains.enrollment_mode domains.verification`,
 		"words of the program": `action state status event_type resource difference need trigger reason change kind queue tags topic line river_leader.name river_queue.name`,

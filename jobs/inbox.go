@@ -53,6 +53,8 @@ type InboxConfig struct {
 	// Ended is called with the state of each delivery that ends in the inbox: ignored or
 	// quarantined. Optional.
 	Ended func(clerksync.State)
+	// Acknowledged remembers each delivery that the ledger has, before Accept returns. Optional.
+	Acknowledged *Acknowledged
 }
 
 func (c InboxConfig) validate() error {
@@ -100,6 +102,9 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 	}
 	if cfg.InstanceID == nil {
 		cfg.InstanceID = func() string { return "" }
+	}
+	if cfg.Acknowledged == nil {
+		cfg.Acknowledged = &Acknowledged{}
 	}
 	inbox := &Inbox{cfg: cfg, waiting: make(chan *entry, inboxCapacity)}
 	inbox.wakes.send = func(ctx context.Context) error { return wake(ctx, cfg.Pool, QueueApply) }
@@ -237,6 +242,9 @@ func (in *Inbox) answer(e *entry, err error) {
 	}
 	if errors.Is(e.err, ErrCopyLocked) && in.tryLater(e) {
 		return
+	}
+	if e.err == nil {
+		in.cfg.Acknowledged.Remember(store.AcknowledgedDelivery, e.delivery.ID)
 	}
 	close(e.done)
 }

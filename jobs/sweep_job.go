@@ -118,7 +118,17 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return riverResult(ctx, err)
 	}
-	if clean.StartedAt.After(job.Args.since(job.CreatedAt)) {
+	since := job.Args.since(job.CreatedAt)
+	if job.Args.Trigger == sweep.TriggerFailover {
+		identity, err := store.KnownIdentity(ctx, w.pool)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return riverResult(ctx, err)
+		}
+		if at := identity.ChangedAt; at != nil && at.After(since) { // the old primary's clock was ahead
+			since = *at
+		}
+	}
+	if clean.StartedAt.After(since) {
 		return nil
 	}
 	slice, cancel := context.WithTimeout(ctx, sweepSlice)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/jobs/sweep"
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -83,4 +84,19 @@ func TestSweepJob_OutlivesOutageOfClerk(t *testing.T) {
 	require.NoError(t, worker.Work(t.Context(), job))
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps"), "it was one sweep all the time")
+}
+
+// TestSweepJob_AfterAFailoverCountsNoSweepBeforeIt, even if the clock of the old primary was ahead.
+func TestSweepJob_AfterAFailoverCountsNoSweepBeforeIt(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(3)
+	worker := &sweepWorker{pool: b.Pool, sweeper: b.sweeper(t, d), logger: b.Logs.Logger()}
+	_, err := b.sweeper(t, d).Run(t.Context(), sweep.Options{})
+	require.NoError(t, err)
+	require.NoError(t, store.SaveIdentity(t.Context(), b.Pool, store.Identity{Timeline: 1}))
+	b.Exec(t, "UPDATE rolecall.sweeps SET started_at = started_at + interval '2 seconds'")
+	require.NoError(t, store.SaveIdentity(t.Context(), b.Pool, store.Identity{Timeline: 2, Change: "promoted"}))
+	job := &river.Job[SweepArgs]{JobRow: &rivertype.JobRow{CreatedAt: time.Now().Add(-time.Second)}, Args: SweepArgs{Trigger: sweep.TriggerFailover}}
+	require.ErrorAs(t, worker.Work(t.Context(), job), new(*river.JobSnoozeError), "it swept, and looks whether that was late enough")
+	require.Equal(t, 2, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
 }

@@ -90,7 +90,7 @@ func TestAuditChain_OldEntriesAreChained(t *testing.T) {
 	requireChained(t, pool, want)
 	var left int
 	require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'rolecall.audit_log'::regclass").Scan(&left))
-	require.Equal(t, 3, left)
+	require.Equal(t, 5, left, "two of them for the change feed")
 	_, err := pool.Exec(ctx, "UPDATE rolecall.audit_log SET actor = NULL WHERE false")
 	require.ErrorContains(t, err, "append-only")
 }

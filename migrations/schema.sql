@@ -36,6 +36,27 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.beat(beats bigint, number bigint)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    history uuid := rolecall.current_history();
+BEGIN
+    IF history IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('synchronous_commit', 'local', true); -- of the transaction
+    IF number = 1 THEN -- once for each process
+        DELETE FROM rolecall.replica_pulses WHERE at < now() - interval '1 hour';
+    END IF;
+    INSERT INTO rolecall.replica_pulses (process, pulse, at) VALUES (beats, number, now())
+    ON CONFLICT (process) DO UPDATE SET pulse = excluded.pulse, at = excluded.at WHERE replica_pulses.pulse < excluded.pulse;
+    RETURN history;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.can(user_id text, workspace_id text, permission text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -112,6 +133,77 @@ BEGIN
     RETURN NULL;
 END
 $function$;
+
+CREATE OR REPLACE FUNCTION rolecall.current_history()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    noted record;
+    present text;
+BEGIN
+    IF pg_is_in_recovery() THEN
+        RETURN NULL;
+    END IF;
+    SELECT i.history, i.system_identifier, i.timeline, coalesce(i.table_oid, 0) IN (0, i.tableoid::bigint) AS in_place
+    INTO noted FROM rolecall.database_identity i;
+    IF noted.in_place IS NOT TRUE THEN
+        RETURN NULL;
+    END IF;
+    BEGIN -- providers don't let all roles ask, and Aurora has no WAL (object_not_in_prerequisite_state)
+        present := pg_walfile_name(pg_current_wal_flush_lsn());
+    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported OR object_not_in_prerequisite_state THEN
+        present := NULL;
+    END;
+    IF noted.timeline <> 0 AND ('x' || left(present, 8))::bit(32)::bigint <> noted.timeline THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        SELECT c.system_identifier::text INTO present FROM pg_control_system() c;
+    EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported OR object_not_in_prerequisite_state THEN
+        present := NULL;
+    END;
+    IF noted.system_identifier <> '' AND present <> noted.system_identifier THEN
+        RETURN NULL;
+    END IF;
+    RETURN noted.history;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.cut_feed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    gone bigint;
+    reached bigint;
+    unnumbered boolean;
+BEGIN
+    PERFORM FROM rolecall.feed FOR UPDATE; -- no entry gets its number meanwhile
+    WITH taken AS (
+        DELETE FROM rolecall.changes WHERE entry_id IN (SELECT id FROM cut) RETURNING number
+    )
+    SELECT count(*), max(number) INTO gone, reached FROM taken;
+    SELECT count(*) > gone INTO unnumbered FROM cut WHERE rolecall.in_feed(action, target);
+    IF unnumbered THEN
+        reached := 9223372036854775807;
+    END IF;
+    IF reached IS NOT NULL THEN
+        DELETE FROM rolecall.feed_cuts WHERE through <= reached;
+        UPDATE rolecall.feed SET cuts = cuts + 1;
+        INSERT INTO rolecall.feed_cuts (cut, through) SELECT cuts, reached FROM rolecall.feed;
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.in_feed(action text, target text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((target <> ''::text) AND (action !~~ 'operator.%'::text) AND (action <> ALL (ARRAY['workspace.restated'::text, 'member.restated'::text, 'user.restated'::text, 'role.restated'::text])));
 
 CREATE OR REPLACE FUNCTION rolecall.keep_audit_entry()
  RETURNS trigger
@@ -192,6 +284,17 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.note_unpublished()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    INSERT INTO rolecall.unpublished (entry_ids)
+    SELECT array_agg(id ORDER BY organization_id, seq) FROM added WHERE rolecall.in_feed(action, target) HAVING count(*) > 0;
+    RETURN NULL;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -214,6 +317,19 @@ CREATE OR REPLACE FUNCTION rolecall.refused(deleted_at timestamp with time zone,
  IMMUTABLE PARALLEL SAFE
 AS $function$
     SELECT deleted_at IS NOT NULL OR banned IS TRUE OR deprovisioned IS TRUE
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.renew_history()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    IF NEW.changed_at IS DISTINCT FROM OLD.changed_at THEN
+        NEW.history := gen_random_uuid();
+    END IF;
+    RETURN NEW;
+END
 $function$;
 
 CREATE OR REPLACE FUNCTION rolecall.river_job_state_in_bitmask(bitmask bit, state rolecall.river_job_state)
@@ -404,6 +520,42 @@ CREATE TABLE rolecall.audit_log (
     CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE rolecall.changes (
+    number bigint NOT NULL,
+    entry_id bigint NOT NULL,
+    organization_id text NOT NULL,
+    revision bigint NOT NULL,
+    published_at timestamp with time zone NOT NULL,
+    complete_before timestamp with time zone NOT NULL,
+    CONSTRAINT changes_entry_id_key UNIQUE (entry_id),
+    CONSTRAINT changes_pkey PRIMARY KEY (number)
+);
+
+CREATE TABLE rolecall.clerk_calls (
+    client bigint NOT NULL,
+    turn bigint NOT NULL,
+    sent_at timestamp with time zone[] NOT NULL,
+    sent bigint[] NOT NULL,
+    held bigint NOT NULL,
+    held_until timestamp with time zone NOT NULL,
+    CONSTRAINT clerk_calls_pkey PRIMARY KEY (client)
+);
+
+CREATE TABLE rolecall.clerk_pace (
+    one boolean DEFAULT true NOT NULL,
+    background_due timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    strangers_due timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    charged_due timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    CONSTRAINT clerk_pace_one_check CHECK (one),
+    CONSTRAINT clerk_pace_pkey PRIMARY KEY (one)
+);
+
+CREATE TABLE rolecall.clerk_pauses (
+    purpose integer NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT clerk_pauses_pkey PRIMARY KEY (purpose)
+);
+
 CREATE TABLE rolecall.commands (
     id text NOT NULL,
     actor text NOT NULL,
@@ -436,6 +588,7 @@ CREATE TABLE rolecall.database_identity (
     changed_at timestamp with time zone,
     change text DEFAULT ''::text NOT NULL,
     table_oid bigint,
+    history uuid DEFAULT gen_random_uuid() NOT NULL,
     CONSTRAINT database_identity_one_check CHECK (one),
     CONSTRAINT database_identity_pkey PRIMARY KEY (one)
 );
@@ -498,6 +651,35 @@ CREATE TABLE rolecall.erasures (
     CONSTRAINT erasures_pkey PRIMARY KEY (user_id)
 );
 
+CREATE TABLE rolecall.feed (
+    one boolean DEFAULT true NOT NULL,
+    number bigint DEFAULT 0 NOT NULL,
+    published_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    complete_until timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    history uuid,
+    cuts bigint DEFAULT 0 NOT NULL,
+    unpublished_from bigint DEFAULT 0 NOT NULL,
+    drawn bigint DEFAULT 0 NOT NULL,
+    drawn_before bigint,
+    old_through bigint,
+    old_chain text,
+    old_seq bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT feed_one_check CHECK (one),
+    CONSTRAINT feed_pkey PRIMARY KEY (one)
+);
+
+CREATE TABLE rolecall.feed_cuts (
+    cut bigint NOT NULL,
+    through bigint NOT NULL,
+    CONSTRAINT feed_cuts_pkey PRIMARY KEY (cut)
+);
+
+CREATE TABLE rolecall.feed_histories (
+    history uuid NOT NULL,
+    through bigint NOT NULL,
+    CONSTRAINT feed_histories_pkey PRIMARY KEY (history)
+);
+
 CREATE TABLE rolecall.goose_db_version (
     id integer GENERATED ALWAYS AS IDENTITY NOT NULL,
     version_id bigint NOT NULL,
@@ -531,6 +713,15 @@ CREATE TABLE rolecall.invitations (
     lifted_at timestamp with time zone,
     erased boolean DEFAULT false NOT NULL,
     CONSTRAINT invitations_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.lost_acknowledgements (
+    kind text NOT NULL,
+    id text NOT NULL,
+    acknowledged_at timestamp with time zone NOT NULL,
+    lost_at timestamp with time zone NOT NULL,
+    more boolean NOT NULL,
+    CONSTRAINT lost_acknowledgements_pkey PRIMARY KEY (kind, id)
 );
 
 CREATE TABLE rolecall.measurements (
@@ -660,6 +851,13 @@ CREATE TABLE rolecall.processes (
     CONSTRAINT processes_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE rolecall.replica_pulses (
+    process bigint NOT NULL,
+    pulse bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT replica_pulses_pkey PRIMARY KEY (process)
+) WITH (fillfactor=25);
+
 CREATE TABLE rolecall.revisions (
     organization_id text NOT NULL,
     revision bigint NOT NULL,
@@ -773,6 +971,13 @@ CREATE TABLE rolecall.sweeps (
     CONSTRAINT sweeps_state_check CHECK ((state = ANY (ARRAY['running'::text, 'clean'::text, 'aborted'::text, 'abandoned'::text])))
 );
 
+CREATE TABLE rolecall.unpublished (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    entry_ids bigint[] NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT unpublished_pkey PRIMARY KEY (id)
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
+
 CREATE TABLE rolecall.users (
     id text NOT NULL,
     identifier text,
@@ -804,6 +1009,8 @@ CREATE UNIQUE INDEX audit_log_chain ON rolecall.audit_log USING btree (organizat
 CREATE INDEX audit_log_of_actor ON rolecall.audit_log USING btree (organization_id, actor, at, seq) WHERE (actor IS NOT NULL);
 
 CREATE INDEX audit_log_target ON rolecall.audit_log USING btree (organization_id, target, at, seq);
+
+CREATE INDEX changes_of_organization ON rolecall.changes USING btree (organization_id, number);
 
 CREATE INDEX commands_by_time ON rolecall.commands USING btree (begun_at);
 
@@ -982,6 +1189,15 @@ CREATE VIEW rolecall.effective_memberships AS
           ORDER BY seen.by_then DESC NULLS LAST, seen.first, c.id
          LIMIT 1) r ON (true));
 
+CREATE VIEW rolecall.first_unpublished AS
+ SELECT unpublished.id,
+    unpublished.recorded_at
+   FROM rolecall.unpublished
+  WHERE (unpublished.id >= ( SELECT f.unpublished_from
+           FROM rolecall.feed f))
+  ORDER BY unpublished.id
+ LIMIT 1;
+
 CREATE VIEW rolecall.live_members AS
  SELECT m.id,
     m.organization_id,
@@ -1071,7 +1287,13 @@ CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON role
 
 CREATE TRIGGER audit_log_chain BEFORE INSERT ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.chain_audit_entry();
 
+CREATE TRIGGER audit_log_cut AFTER DELETE ON rolecall.audit_log REFERENCING OLD TABLE AS cut FOR EACH STATEMENT EXECUTE FUNCTION rolecall.cut_feed();
+
+CREATE TRIGGER audit_log_unpublished AFTER INSERT ON rolecall.audit_log REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION rolecall.note_unpublished();
+
 CREATE TRIGGER audit_log_vouched BEFORE DELETE OR UPDATE ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.keep_audit_entry();
+
+CREATE TRIGGER database_identity_history BEFORE UPDATE ON rolecall.database_identity FOR EACH ROW EXECUTE FUNCTION rolecall.renew_history();
 
 CREATE TRIGGER memberships_deleted AFTER DELETE ON rolecall.memberships REFERENCING OLD TABLE AS overwritten FOR EACH STATEMENT EXECUTE FUNCTION rolecall.keep_current();
 

@@ -52,19 +52,24 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 
 // Read returns what a decision needs to know about each pair, in their order and as of one moment.
 func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.Standing, error) {
+	return s.ReadFrom(ctx, s.db, pairs)
+}
+
+// ReadFrom is [StandingReader.Read] on a given connection to the reader's database.
+func (s *StandingReader) ReadFrom(ctx context.Context, db DBTX, pairs []Pair) ([]clerksync.Standing, error) {
 	known := s.known.Load()
 	if len(pairs) == 1 && known.Stamp != "" {
-		if standing, ok, err := s.readOne(ctx, pairs[0], known); ok || err != nil {
+		if standing, ok, err := s.readOne(ctx, db, pairs[0], known); ok || err != nil {
 			return []clerksync.Standing{standing}, err
 		}
 	}
-	return s.readAll(ctx, pairs, known)
+	return s.readAll(ctx, db, pairs, known)
 }
 
 // readOne reads a single pair's standing, if it follows from the known roles. It doesn't if they
 // aren't the present ones, or if several of them had the membership's key.
-func (s *StandingReader) readOne(ctx context.Context, p Pair, known *knownRoles) (standing clerksync.Standing, ok bool, err error) {
-	rows, err := queries().Standing(ctx, s.db, dbsqlc.StandingParams{
+func (s *StandingReader) readOne(ctx context.Context, db DBTX, p Pair, known *knownRoles) (standing clerksync.Standing, ok bool, err error) {
+	rows, err := queries().Standing(ctx, db, dbsqlc.StandingParams{
 		OrganizationID: p.OrganizationID, UserID: p.UserID, SessionID: p.SessionID, ImpersonatorSessionID: p.ImpersonatorSession,
 		Impersonator: p.Impersonator, RolesStamp: known.Stamp,
 	})
@@ -81,7 +86,7 @@ func (s *StandingReader) readOne(ctx context.Context, p Pair, known *knownRoles)
 }
 
 // readAll reads the standing of each pair, and the roles if the known ones aren't the present ones.
-func (s *StandingReader) readAll(ctx context.Context, pairs []Pair, known *knownRoles) ([]clerksync.Standing, error) {
+func (s *StandingReader) readAll(ctx context.Context, db DBTX, pairs []Pair, known *knownRoles) ([]clerksync.Standing, error) {
 	params := dbsqlc.StandingsParams{
 		RolesStamp: known.Stamp, OrganizationIds: make([]string, len(pairs)), UserIds: make([]string, len(pairs)),
 		SessionIds: make([]string, len(pairs)), ImpersonatorSessionIds: make([]string, len(pairs)),
@@ -92,7 +97,7 @@ func (s *StandingReader) readAll(ctx context.Context, pairs []Pair, known *known
 		params.SessionIds[i], params.ImpersonatorSessionIds[i] = p.SessionID, p.ImpersonatorSession
 		params.Impersonators[i] = p.Impersonator
 	}
-	rows, err := queries().Standings(ctx, s.db, params)
+	rows, err := queries().Standings(ctx, db, params)
 	if i := slices.IndexFunc(rows, func(r dbsqlc.StandingsRow) bool { return r.Roles != nil }); i >= 0 {
 		known, err = s.learn(rows[i].Roles)
 	}

@@ -215,11 +215,14 @@ func TestReaderRole_MayAskAndNothingElse(t *testing.T) {
 		AND has_table_privilege('rolecall_reader', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')`)
 	// Every role may execute two sorts of functions. Some compute from their arguments alone, with
 	// the caller's rights. Triggers' functions can't be called; without the right to execute them,
-	// only the role that migrated could make audited changes. One more reads with the caller's rights.
-	requireNone(`SELECT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace AND proname NOT IN ('can', 'workspaces_of', 'role_keys')
+	// only the role that migrated could make audited changes. Three more read, or write a pulse, with
+	// the caller's rights.
+	requireNone(`SELECT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace AND proname NOT IN ('can', 'workspaces_of', 'role_keys', 'current_history', 'beat')
 		AND has_function_privilege('rolecall_reader', oid, 'EXECUTE')
 		AND (prosecdef OR provolatile <> 'i' AND prorettype <> 'trigger'::regtype)`)
 	require.ErrorContains(t, as("rolecall_reader", "SELECT rolecall.role_keys()"), "permission denied")
+	require.ErrorContains(t, as("rolecall_reader", "SELECT rolecall.current_history()"), "permission denied")
+	require.ErrorContains(t, as("rolecall_reader", "SELECT rolecall.beat(1, 1)"), "permission denied")
 	require.ErrorContains(t, as("rolecall_reader", "SELECT FROM rolecall.memberships"), "permission denied")
 	require.ErrorContains(t, as("rolecall_reader", "CREATE TABLE rolecall.mine ()"), "permission denied")
 	var attributes bool

@@ -15,6 +15,7 @@ type Identity struct {
 	ChangedAt *time.Time // when a change was noted last; nil for never
 	Change    string     // the change in words
 	Restored  bool       // a dump was restored since it was noted, perhaps on the same server
+	History   string     // the name of all that was committed since the last change
 }
 
 // identityLock is the advisory lock for noting the identity. The number is arbitrary; it must never
@@ -29,7 +30,7 @@ func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	}
 	return Identity{
 		System: row.SystemIdentifier, Timeline: uint32(row.Timeline), //nolint:gosec // as it was written
-		ChangedAt: inUTC(row.ChangedAt), Change: row.Change, Restored: row.Restored,
+		ChangedAt: inUTC(row.ChangedAt), Change: row.Change, Restored: row.Restored, History: row.History,
 	}, nil
 }
 
@@ -41,8 +42,8 @@ func LockIdentity(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// SaveIdentity notes which Postgres server has the mirror. A Change is dated now. If Change is
-// empty, the last change stays.
+// SaveIdentity notes which Postgres server has the mirror. A Change is dated now, and begins
+// another history. If Change is empty, the last change and its history stay.
 func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {
 	err := queries().SaveDatabaseIdentity(ctx, db, dbsqlc.SaveDatabaseIdentityParams{
 		SystemIdentifier: i.System, Timeline: int64(i.Timeline),

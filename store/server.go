@@ -34,6 +34,24 @@ func DatabaseName(ctx context.Context, db DBTX) (string, error) {
 	return name, nil
 }
 
+// CurrentDatabase returns the database's name on its server.
+func CurrentDatabase(ctx context.Context, db DBTX) (string, error) {
+	name, err := queries().CurrentDatabase(ctx, db)
+	if err != nil {
+		return "", fmt.Errorf("ask which database it is: %w", err)
+	}
+	return name, nil
+}
+
+// SystemIdentifier returns the number of the server's cluster, which its replicas share.
+func SystemIdentifier(ctx context.Context, db DBTX) (string, error) {
+	system, err := queries().SystemIdentifier(ctx, db)
+	if err != nil {
+		return "", fmt.Errorf("ask for the system identifier: %w", err)
+	}
+	return system, nil
+}
+
 // Rights is what the role of a connection may read of the mirror.
 type Rights struct {
 	Role       string

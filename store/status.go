@@ -24,9 +24,11 @@ type Status struct {
 	Needs         NeedsRound // what the rounds over the workspaces have found
 	PausedQueues  []string   // queues of jobs that an operator has paused
 	Processes     []Process
+	ClerkCalls    int64 // to Clerk, of all processes, that count now
 
 	DatabaseChangedAt time.Time // when the database was last noted to have changed
 	DatabaseChange    string    // the change in words
+	Lost              Lost      // what was acknowledged before the change, and is known to be missing
 }
 
 // ReadStatus reads the status. It runs several queries, which may see different moments.
@@ -55,7 +57,13 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.Processes, err = Processes(ctx, db); err != nil {
 		return s, err
 	}
+	if s.ClerkCalls, err = CountedCalls(ctx, db); err != nil {
+		return s, err
+	}
 	if s.Needs, err = ReadNeedsRound(ctx, db); err != nil {
+		return s, err
+	}
+	if s.Lost, err = ReadLost(ctx, db); err != nil {
 		return s, err
 	}
 	return s, s.readIdentity(ctx, db)

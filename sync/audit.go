@@ -140,6 +140,9 @@ func auditMembership(before, after Membership) []AuditEntry {
 		return []AuditEntry{joined, e}
 	case after.Dead():
 		e.Action, e.Before = ActionMemberRemoved, details(before)
+		if e.Before == nil { // its role was never known
+			e.Before = Details{"membership_id": after.ID}
+		}
 	case before.Dead():
 		e.Action, e.After = ActionMemberJoined, details(after)
 		return []AuditEntry{e, e.neverGone(ActionMemberRestated, before.Tombstone)}

@@ -31,8 +31,8 @@ type Config struct {
 	// URL is Rolecall's address, such as https://rolecall.internal:8080, without a path of the API.
 	// Required.
 	URL string
-	// ServiceToken is the service's own token, rcs_…. Authorize, AuthorizeMany, Explain and
-	// RequireFor need it. Require doesn't: it passes on the user's token.
+	// ServiceToken is the service's own token, rcs_…. Authorize, AuthorizeMany, Explain,
+	// Follow and RequireFor need it. Require doesn't: it passes on the user's token.
 	ServiceToken string
 	// HTTPClient sends the requests. Redirects are never followed, whatever its own policy is.
 	// Defaults to a client with http.DefaultTransport.
@@ -77,7 +77,7 @@ func (c Config) validate() error {
 	base, err := url.Parse(c.URL)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		problems = append(problems, errors.New("client: URL must be an absolute http or https URL without a query"))
-	} else if path := strings.TrimRight(base.Path, "/"); strings.HasSuffix(path, "/v1") || strings.HasSuffix(path, "/v1/authorize") || strings.HasSuffix(path, "/v1/explain") {
+	} else if path := strings.TrimRight(base.Path, "/"); strings.HasSuffix(path, "/v1") || strings.HasSuffix(path, "/v1/authorize") || strings.HasSuffix(path, "/v1/explain") || strings.HasSuffix(path, "/v1/changes") {
 		problems = append(problems, errors.New("client: URL must not have a path of the API"))
 	}
 	if c.ServiceToken != "" && !strings.HasPrefix(c.ServiceToken, serviceTokenPrefix) {
@@ -95,11 +95,13 @@ func (c Config) validate() error {
 // serviceTokenPrefix begins every service's token.
 const serviceTokenPrefix = "rcs_"
 
-// Client asks Rolecall for decisions and their explanations. It is safe for concurrent use.
+// Client asks Rolecall for decisions and their explanations, and follows its changes. It is safe
+// for concurrent use.
 type Client struct {
-	cfg  Config
-	http *http.Client
-	base string
+	cfg     Config
+	http    *http.Client
+	patient *http.Client // without a time-out of its own
+	base    string
 }
 
 // New returns a client, or an error that names every invalid field. It makes no request.
@@ -110,7 +112,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	own := *cfg.HTTPClient
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // another server must not decide
-	return &Client{cfg: cfg, http: &own, base: strings.TrimRight(cfg.URL, "/")}, nil
+	patient := own
+	patient.Timeout = 0
+	return &Client{cfg: cfg, http: &own, patient: &patient, base: strings.TrimRight(cfg.URL, "/")}, nil
 }
 
 // Error is an answer of Rolecall, or of another server at URL, without a decision.
@@ -121,6 +125,8 @@ type Error struct {
 	Reason string // only of a refusal
 
 	RequestID string // by which Rolecall's log names the question; "" if the server doesn't say
+
+	retryAfter time.Duration // for how long the server asked not to be asked
 }
 
 // Error implements error.

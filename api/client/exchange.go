@@ -21,6 +21,9 @@ type request struct {
 	token  string
 	query  url.Values
 	body   any // as JSON; nil for none
+
+	patient bool // HTTPClient's Timeout doesn't count: the context bounds the answer
+	most    int  // bytes of an answer; defaults to maxAnswer
 }
 
 // exchange sends the request, with up to Retries retries within Timeout, and decodes an answer of
@@ -111,16 +114,21 @@ func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error
 	if id, _ := ctx.Value(requestIDKey{}).(string); id != "" {
 		r.Header.Set(headerRequestID, id)
 	}
-	response, err := c.http.Do(r)
+	sender := c.http
+	if q.patient {
+		sender = c.patient
+	}
+	response, err := sender.Do(r)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	most := cmp.Or(q.most, maxAnswer)
+	answer, err := io.ReadAll(io.LimitReader(response.Body, int64(most)+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read the answer: %w", err)
-	case response.StatusCode == http.StatusOK && len(answer) > maxAnswer:
+	case response.StatusCode == http.StatusOK && len(answer) > most:
 		return nil, ErrNotADecision
 	case response.StatusCode == http.StatusOK:
 		return answer, nil
@@ -131,5 +139,8 @@ func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error
 		Reason string `json:"reason"`
 	}
 	_ = json.Unmarshal(answer, &refused) // an error means a proxy's page, of which the status is enough
-	return nil, &Error{Status: response.StatusCode, Type: refused.Type, Title: refused.Title, Reason: refused.Reason, RequestID: response.Header.Get(headerRequestID)}
+	return nil, &Error{
+		Status: response.StatusCode, Type: refused.Type, Title: refused.Title, Reason: refused.Reason,
+		RequestID: response.Header.Get(headerRequestID), retryAfter: readRetryAfter(response.Header.Get("Retry-After")),
+	}
 }

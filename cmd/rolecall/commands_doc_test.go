@@ -77,6 +77,7 @@ func TestDocument_HasTheShapes(t *testing.T) {
 		"Look a user up":                         {"", shownUser{}, headerOf(userWorkspaceColumns().columns)},
 		"Review access":                          {reviewColumns(false).name, support.ReviewedMember{}, headerOf(reviewColumns(false).columns)},
 		"List audit entries":                     {auditColumns(false).name, auditEntry{}, headerOf(auditColumns(false).columns)},
+		"List changes":                           {changeColumns(false).name, listedChange{}, headerOf(changeColumns(false).columns)},
 		"Say which build runs":                   {"", buildinfo.Info{}, nil},
 		"Test a policy":                          {"", testedPolicy{}, nil},
 		"Compare policies":                       {"", policyDifference{}, headerOf(changedRoleColumns().columns)},

@@ -79,6 +79,9 @@ func TestDoctor_FindsAllWell(t *testing.T) {
 	require.Contains(t, findings(e, "Clerk instance")[0].Detail, b.clerk.InstanceID())
 	require.Contains(t, findings(e, "Clerk's list of memberships")[0].Detail, "2 in all")
 	require.Equal(t, doctor.VerdictWarning, findings(e, "last webhook")[0].State, "none ever came")
+	var calls int
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.clerk_calls WHERE held = 0 AND cardinality(sent) > 0").Scan(&calls))
+	require.Positive(t, calls, "all processes count doctor's calls")
 	code, _, _ := runCommand(t, b.env, "doctor", "--nonsense")
 	require.Equal(t, exitUsage, code)
 }
@@ -118,6 +121,12 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 			}, "schema", doctor.VerdictWrong, "no schema", "rolecall migrate",
 		},
 		"a role without rights": {withoutRights, "DATABASE_URL", doctor.VerdictWrong, "may not use the schema", "GRANT USAGE"},
+		"a timeline that isn't told": {
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				pgtest.Untold(t, b.env["DATABASE_URL"], "55000")
+			}, "DATABASE_URL", doctor.VerdictWarning, "its timeline", "Ask what your role may read",
+		},
 		"another database to read": {
 			func(t *testing.T, b *sweepBundle) {
 				t.Helper()
@@ -186,7 +195,7 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 			e, text := b.examined(t, code)
 			found := findings(e, tc.check)
 			require.NotEmpty(t, found, text)
-			i := max(0, slices.IndexFunc(found, func(f doctor.Finding) bool { return f.State == tc.state }))
+			i := max(0, slices.IndexFunc(found, func(f doctor.Finding) bool { return f.State == tc.state && strings.Contains(f.Detail, tc.detail) }))
 			require.Equal(t, tc.state, found[i].State, text)
 			require.Contains(t, found[i].Detail, tc.detail)
 			require.Contains(t, found[i].Cure, tc.cure)

@@ -60,6 +60,7 @@ type cli struct {
 	User         userCommand         `cmd:"" group:"Answer support's questions" help:"Show a user: workspaces, roles, bans, ended sessions, recent audit entries."`
 	AccessReview accessReviewCommand `cmd:"" group:"Answer support's questions" help:"List who had which role in which workspace, now or at an instant in the past, from the audit log."`
 	Audit        auditCommand        `cmd:"" group:"Answer support's questions" help:"List the entries of the audit log, or verify it."`
+	Changes      changesCommand      `cmd:"" group:"Answer support's questions" help:"List the changes of the feed that other services follow, the oldest first, or follow them."`
 
 	Completion  completionCommand `cmd:"" group:"About the program" help:"Print a script that lets a shell complete commands and flags."`
 	Man         manCommand        `cmd:"" group:"About the program" help:"Print the manual page rolecall(1)."`

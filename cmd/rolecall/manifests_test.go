@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
@@ -197,6 +198,21 @@ func TestInstancesOfOneMachine_FitTheProxies(t *testing.T) {
 	}
 	require.Contains(t, servicetest.Text(t, "deploy/proxy/Caddyfile"), "health_port 9090\n")
 	require.Contains(t, servicetest.Text(t, "docs/deploy.md"), "'"+strings.Join(all, " ")+"'")
+}
+
+// TestProxies_CutNoWait: a poll of the change feed may last longer than any other request.
+func TestProxies_CutNoWait(t *testing.T) {
+	t.Parallel()
+	for file, pattern := range map[string]string{
+		"deploy/proxy/nginx.conf": `location = /v1/changes \{[^}]*proxy_read_timeout (\w+);`,
+		"deploy/proxy/Caddyfile":  `response_header_timeout (\w+) `,
+	} {
+		found := regexp.MustCompile(pattern).FindStringSubmatch(servicetest.Text(t, file))
+		require.NotNil(t, found, file)
+		patience, err := time.ParseDuration(found[1])
+		require.NoError(t, err)
+		require.Greater(t, patience, api.LongestPoll, file)
+	}
 }
 
 // TestSecretsOfTheGuide_AreIgnored: neither a commit nor the build of an image takes them along.

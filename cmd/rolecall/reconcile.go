@@ -52,7 +52,7 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	}
 	defer db.Close()
 	display := progress.New(io.err, cfg.LogLevel, cfg.LogHandler(config.LogText))
-	clerk, err := cfg.OpenClerk(display.Logger, nil, nil)
+	clerk, err := cfg.OpenClerk(database.LeaseCalls(db), display.Logger, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -45,8 +45,14 @@ type rolling struct {
 	work             sync.WaitGroup
 	answered         atomic.Int64
 	mu               sync.Mutex
-	failures         []string
+	failures         []failedRequest
 	reads, delivered atomic.Int64
+}
+
+// failedRequest is a request that failed.
+type failedRequest struct {
+	at  time.Time
+	err error
 }
 
 // running is an instance that its supervisor started.
@@ -219,7 +225,7 @@ func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context
 			}
 			if err := do(context.WithoutCancel(ctx), w); err != nil {
 				r.mu.Lock()
-				r.failures = append(r.failures, time.Now().Format(time.StampMilli)+" "+err.Error())
+				r.failures = append(r.failures, failedRequest{time.Now(), err})
 				r.mu.Unlock()
 			}
 			r.answered.Add(1)

@@ -88,6 +88,9 @@ func printStatus(out io.Writer, s health.Snapshot) error {
 		}
 		table.row(title, p.String())
 	}
+	if len(s.Processes) > 0 {
+		table.row("calls to Clerk", fmt.Sprintf("%d of all processes, in 10 s", s.ClerkCalls))
+	}
 	if len(s.Alarms) == 0 {
 		table.row("alarms", "none")
 	}

@@ -309,6 +309,8 @@ func TestFollow_PrintsWhatArrivesUntilCtrlC(t *testing.T) {
 		{[]string{"deliveries", "list", "--json", "--user", "ben@acme.test"}, `"event_type":"organizationMembership.updated"`},
 		{[]string{"audit", "list", "--limit", "1", "--workspace", "acme"}, "member.role_changed"},
 		{[]string{"audit", "list", "--csv"}, "member.role_changed"},
+		{[]string{"changes", "--limit", "1"}, "member.role_changed"},
+		{[]string{"changes", "--workspace", "acme", "--json"}, `"kind":"member.role_changed"`},
 	} {
 		role := map[string]string{clerksim.RoleMember: clerksim.RoleAdmin, clerksim.RoleAdmin: clerksim.RoleMember}[d.Clerk.Directory().Role(d.acme, d.ben)]
 		ctx, interrupt := context.WithCancel(t.Context())
@@ -324,7 +326,7 @@ func TestFollow_PrintsWhatArrivesUntilCtrlC(t *testing.T) {
 		interrupt()
 		require.Equal(t, exitOK, <-done, errs.String())
 		require.Empty(t, errs.String())
-		if strings.Contains(followed.args[2], "json") {
+		if slices.Contains(followed.args, "--json") {
 			for l := range strings.Lines(out.String()) {
 				require.True(t, json.Valid(bytes.TrimSpace([]byte(l))), l)
 			}
@@ -357,8 +359,8 @@ func TestInterrupted_IsNoSuccess(t *testing.T) {
 		require.Equal(t, exitError, run(ctx, args, streams{out: io.Discard, err: &errs}), args)
 		require.Contains(t, errs.String(), "interrupted: ", args)
 	}
-	for _, list := range []string{"deliveries", "audit"} {
+	for _, list := range [][]string{{"deliveries", "list"}, {"audit", "list"}, {"changes"}} {
 		var errs bytes.Buffer
-		require.Equal(t, exitOK, run(ctx, []string{list, "list", "--follow"}, streams{out: io.Discard, err: &errs}), errs.String())
+		require.Equal(t, exitOK, run(ctx, append(list, "--follow"), streams{out: io.Discard, err: &errs}), errs.String())
 	}
 }

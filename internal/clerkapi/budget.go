@@ -48,9 +48,11 @@ type budget struct {
 	strangers  *rate.Limiter
 	charged    *rate.Limiter // of interactive calls that are charged to background calls
 	configured float64       // background calls per second; 0 for a share of Clerk's limit
+	leases     *leases       // nil if no other client shares the budget
 
 	mu     sync.Mutex
 	limit  float64 // calls that Clerk takes in one window
+	fitted bool    // Clerk told the kind of the instance
 	sent   window
 	saved  savings
 	pauses pauses
@@ -62,8 +64,8 @@ type budget struct {
 // savings are calls that are kept for interactive work that has begun.
 type savings struct{ all, strangers float64 }
 
-func newBudget(callsPerSecond float64) *budget {
-	b := &budget{configured: callsPerSecond, limit: developmentLimit}
+func newBudget(callsPerSecond float64, shared *leases) *budget {
+	b := &budget{configured: callsPerSecond, limit: developmentLimit, leases: shared}
 	r := b.callsPerSecond(developmentLimit)
 	b.shared = rate.NewLimiter(rate.Limit(r), burst(1, r))
 	b.strangers = rate.NewLimiter(rate.Limit(r*strangersShare), burst(strangersBurst, r))
@@ -91,6 +93,9 @@ func (b *budget) fit(environment string) {
 	} else {
 		b.setLimit(developmentLimit)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fitted = true
 }
 
 // setLimit sets how many calls Clerk accepts, and the rates that follow from it. A configured rate
@@ -121,7 +126,7 @@ func (b *budget) admit(ctx context.Context) error {
 
 func (b *budget) await(ctx context.Context) error {
 	if i := interactiveOf(ctx); i != nil {
-		return b.admitInteractive(i)
+		return b.admitInteractive(ctx, i)
 	}
 	if err := b.waitForPause(ctx); err != nil {
 		return err
@@ -133,9 +138,9 @@ func (b *budget) await(ctx context.Context) error {
 		if err := b.waitForPause(ctx); err != nil { // it may have begun meanwhile
 			return err
 		}
-		wait := b.takeBackground()
-		if wait <= 0 {
-			return nil
+		taken, wait, err := b.takeBackground(ctx)
+		if taken || err != nil {
+			return err
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 			return noCallLeft(ctx)
@@ -154,16 +159,28 @@ func noCallLeft(ctx context.Context) error {
 	return fmt.Errorf("the budget has no call left before: %w", context.DeadlineExceeded)
 }
 
-// takeBackground takes a call, or returns how long to wait because interactive calls leave none.
-func (b *budget) takeBackground() time.Duration {
+// takeBackground takes a call, or returns how long to wait because other calls leave none.
+func (b *budget) takeBackground(ctx context.Context) (taken bool, wait time.Duration, err error) {
+	if taken, wait = b.takeOwn(); taken || wait > 0 {
+		return taken, wait, nil
+	}
+	return b.leaseBackground(ctx)
+}
+
+// takeOwn takes a call that no other client can use. If it returns neither a call nor a wait, a
+// call must be leased first.
+func (b *budget) takeOwn() (taken bool, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	if missing := float64(b.sent.used(now)) + b.saved.all + 1 - b.limit*backgroundReach; missing > 0 {
-		return b.sent.until(int(math.Ceil(missing)), now)
+		return false, b.sent.until(int(math.Ceil(missing)), now)
+	}
+	if b.leases != nil && !b.leases.takeBackground(now) {
+		return false, 0
 	}
 	b.sent.add(now)
-	return 0
+	return true, 0
 }
 
 func (b *budget) waitForPause(ctx context.Context) error {
@@ -192,7 +209,12 @@ func (b *budget) pauseLeft(of Purpose) time.Duration {
 func (b *budget) pause(of Purpose, asked time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pauses.begin(of, time.Now(), asked)
+	now := time.Now()
+	b.pauses.begin(of, now, asked)
+	if b.leases != nil {
+		b.leases.news.begin(of, now, asked)
+		b.leases.tell(b, 0)
+	}
 	return min(asked, of.longestPause())
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 )
 
-// Client calls the Backend API of one Clerk instance. It is safe for concurrent use; all callers of
-// an instance must share one, because the budget is the client's. Make one with [New].
+// Client calls the Backend API of one Clerk instance. It is safe for concurrent use. All callers of
+// an instance must share one, or several with one [Config.Lease]. Make one with [New].
 type Client struct {
 	backend   clerk.Backend
 	budget    *budget
@@ -23,7 +23,11 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configure client for Clerk: %w", err)
 	}
-	budget := newBudget(cfg.CallsPerSecond)
+	var shared *leases
+	if cfg.Lease != nil {
+		shared = newLeases(cfg.Lease, cfg.Logger)
+	}
+	budget := newBudget(cfg.CallsPerSecond, shared)
 	// The layers from the caller to the wire: retries, then budget and breaker, then one whole
 	// answer.
 	var transport http.RoundTripper = &retrier{policy: newRetryPolicy(), next: &gate{ //nolint:bodyclose // no response comes from here
@@ -47,8 +51,9 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// Close closes the connections that are idle. Calls under way go on.
+// Close closes the connections that are idle, and gives back what is leased. Calls under way go on.
 func (c *Client) Close() {
+	c.budget.close()
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}

@@ -1,6 +1,7 @@
 package clerkapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/clerk/clerk-sdk-go/v2"
 	"go.opentelemetry.io/otel/trace"
+
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // Config describes a [Client].
@@ -34,6 +37,10 @@ type Config struct {
 	// Clerk allows this instance five times the rate.
 	CallsPerSecond float64
 
+	// Lease lets the client share its budget with other clients of the instance: it sends only calls
+	// that Lease granted. Defaults to nil: no other client calls this instance.
+	Lease Lease
+
 	// ReadOnly refuses every request but a GET before it is sent. By default, the client's own
 	// methods decide what is sent.
 	ReadOnly bool
@@ -49,6 +56,11 @@ type Config struct {
 	// Observe is called with every call when it is over; it must not block. It may be nil.
 	Observe func(Call)
 }
+
+// Lease tells what a client sent, and asks for more calls. An error means that nothing is known:
+// the client then sends few calls of its own. Whoever grants calls counts them from then on, until
+// one window after they were sent, or could have been sent last.
+type Lease func(context.Context, clerksync.CallDemand) (clerksync.CallLease, error)
 
 // Call describes a call that is over, for metrics.
 type Call struct {

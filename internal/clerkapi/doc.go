@@ -12,6 +12,9 @@
 //   - the background calls of one [Client] together keep to a fifth of what Clerk allows the
 //     instance, because the customer's own application shares that limit. Only a configured rate
 //     changes this. A retry costs as much as a first try;
+//   - clients with one [Config.Lease] share all this, in whatever processes they are. Each call is
+//     counted by all of them before it is sent, so that no kill and no pause of a process lets them
+//     send more than one client may. Only the circuit breaker is each client's own;
 //   - calls that a person waits for (see [Interactive]) never wait for a sweep: they are sent at
 //     once or fail at once. Commands fail for want of calls only near Clerk's own limit, or when
 //     Clerk asks to wait. Look-ups of strangers have a share of their own;

@@ -63,15 +63,18 @@ type interactive struct {
 	atEnd   func(func()) // registers a function to call once the calls have ended
 	begun   bool         // one of them was sent
 	saved   float64      // calls that are kept for it until the end
+	leased  int64        // calls that are leased for it
+	term    int          // when they were leased
 }
 
 type interactiveKey struct{}
 
 // Interactive marks the calls made with the returned context as interactive: a caller waits for
 // them. They belong together and end with ctx. They don't wait for the budget, and may use all but
-// a twentieth of Clerk's limit; sweeps wait meanwhile. Beyond that they fail with [ErrRateLimited].
-// Look-ups of strangers also fail beyond half the rate of background calls. If too few calls are
-// left for all that belong together, the first one fails. They aren't tried again.
+// a twentieth of Clerk's limit; sweeps wait meanwhile. A shared budget is asked once for all of
+// them. Beyond that they fail with [ErrRateLimited]. Look-ups of strangers also fail beyond half
+// the rate of background calls. If too few calls are left for all that belong together, the first
+// one fails. They aren't tried again.
 func Interactive(ctx context.Context, purpose Purpose) context.Context {
 	return context.WithValue(ctx, interactiveKey{}, &interactive{
 		purpose: purpose, atEnd: func(do func()) { context.AfterFunc(ctx, do) },

@@ -1,15 +1,41 @@
 package clerkapi
 
 import (
+	"context"
 	"math"
 	"time"
 )
 
 // admitInteractive lets an interactive call be sent, or says how long it has to wait.
-func (b *budget) admitInteractive(i *interactive) error {
+func (b *budget) admitInteractive(ctx context.Context, i *interactive) error {
+	if taken, err := b.takeInteractive(i, false); taken || err != nil {
+		return err
+	}
+	if err := b.leaseInteractive(ctx, i); err != nil {
+		return err
+	}
+	_, err := b.takeInteractive(i, true)
+	return err
+}
+
+// takeInteractive takes a call for interactive work. It takes none that isn't leased, unless the
+// caller may send it without a lease.
+func (b *budget) takeInteractive(i *interactive, may bool) (taken bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
+	if err := b.refuses(i, now); err != nil {
+		return false, err
+	}
+	if !may && b.leases != nil && !b.leases.covers(i, now) {
+		return false, nil
+	}
+	b.take(i, now)
+	return true, nil
+}
+
+// refuses returns an error if this client alone has no call left.
+func (b *budget) refuses(i *interactive, now time.Time) error {
 	if left := b.pauses.left(i.purpose, now); left > 0 {
 		return rateLimited("Clerk asked to wait", left)
 	}
@@ -19,7 +45,6 @@ func (b *budget) admitInteractive(i *interactive) error {
 	if wait := b.limitWait(i, now); wait > 0 {
 		return rateLimited("Clerk's limit is nearly used up", wait)
 	}
-	b.take(i, now)
 	return nil
 }
 
@@ -71,6 +96,9 @@ func (b *budget) take(i *interactive, now time.Time) {
 		b.save(i, -1)
 	}
 	b.sent.add(now)
+	if b.leases != nil {
+		b.leases.take(i, now)
+	}
 	if i.purpose == ForStranger {
 		b.strangers.AllowN(now, 1)
 	}
@@ -93,4 +121,7 @@ func (b *budget) giveBack(i *interactive) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.save(i, -i.saved)
+	if b.leases != nil {
+		b.leases.giveBack(i, time.Now())
+	}
 }

@@ -1,9 +1,12 @@
 package clerkapi
 
-import "time"
+import (
+	"time"
 
-// clerksWindow is the time over which Clerk counts an instance's calls (clerk.com, "Rate limits").
-const clerksWindow = 10 * time.Second
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const clerksWindow = clerksync.ClerkWindow
 
 // window remembers when the calls of the last ten seconds were sent. It slides, so Clerk's own
 // window, wherever it begins, counts at most as many calls of ours.
@@ -30,4 +33,22 @@ func (w *window) until(n int, now time.Time) time.Duration {
 		return clerksWindow
 	}
 	return w.sent[n-1].Add(clerksWindow).Sub(now)
+}
+
+// agesApart is how exactly the ages of calls are told: calls of a tenth of a second count as the
+// youngest of them could.
+const agesApart = 100 * time.Millisecond
+
+// ages returns how many calls of each age were sent within one window before now.
+func (w *window) ages(now time.Time) (ages []clerksync.SentCalls) {
+	w.used(now) // forgets older ones
+	for _, at := range w.sent {
+		age := max(0, now.Sub(at)).Truncate(agesApart).Seconds()
+		if n := len(ages); n > 0 && ages[n-1].Age == age {
+			ages[n-1].Calls++
+		} else {
+			ages = append(ages, clerksync.SentCalls{Age: age, Calls: 1})
+		}
+	}
+	return ages
 }

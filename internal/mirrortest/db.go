@@ -67,6 +67,15 @@ func (b *DB) Exec(t testing.TB, sql string, args ...any) {
 	require.NoError(t, err)
 }
 
+// NoteServer notes which server has the database, as a service does when it starts.
+func (b *DB) NoteServer(t testing.TB) {
+	t.Helper()
+	var now store.Identity
+	require.NoError(t, b.Pool.QueryRow(t.Context(), `SELECT system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int
+		FROM pg_control_system()`).Scan(&now.System, &now.Timeline))
+	require.NoError(t, store.SaveIdentity(t.Context(), b.Pool, now))
+}
+
 // Count returns what a query counts.
 func (b *DB) Count(t testing.TB, sql string) int {
 	t.Helper()

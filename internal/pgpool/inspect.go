@@ -64,7 +64,7 @@ func Inspect(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("%s %w", c.Setting, ErrURL)
 	}
-	boundConnect(cfg)
+	boundConnect(cfg, 0)
 	parameters := takeParameters(cfg.RuntimeParams)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(1+len(cfg.Fallbacks))*cfg.ConnectTimeout+askFor)
 	defer cancel()

@@ -31,8 +31,8 @@ type Change struct {
 }
 
 // Lineage is what a process knows of its server. As soon as one session shows a newer server, all
-// older sessions are cut, also in the middle of a statement: of two primaries only the newer one
-// answers.
+// older sessions are cut, also in the middle of a statement or of their opening: of two primaries
+// only the newer one answers, and nothing waits for one that hangs.
 type Lineage struct {
 	changed func(Change)
 
@@ -41,6 +41,9 @@ type Lineage struct {
 	flushed  uint64 // the highest position in the WAL that any session showed
 	epoch    int    // counts the changes
 	sessions map[*wire]struct{}
+
+	led       string              // the address at which the server was found last
+	addresses map[string][]string // of hosts, as they were looked up last
 }
 
 // torn is how far a primary may fall back in a crash without losing a commit. The file may end in
@@ -54,7 +57,7 @@ func NewLineage(changed func(Change)) *Lineage {
 	if changed == nil {
 		changed = func(Change) {}
 	}
-	return &Lineage{changed: changed, sessions: map[*wire]struct{}{}}
+	return &Lineage{changed: changed, sessions: map[*wire]struct{}{}, addresses: map[string][]string{}}
 }
 
 // Learn sets the server that the process begins with. Sessions of URLs that follow can't set the
@@ -123,8 +126,11 @@ func (l *Lineage) observe(w *wire, s seen, least floor, leads bool) (int, error)
 	}
 	if w != nil {
 		w.epoch, w.observed = l.epoch, true
+		if leads {
+			l.led = w.addr
+		}
 	}
-	epoch, older := l.epoch, l.older()
+	epoch, older := l.epoch, l.older(w)
 	l.mu.Unlock()
 	for _, w := range older {
 		w.cut()
@@ -145,11 +151,11 @@ func (l *Lineage) learn(i Identity) {
 	}
 }
 
-// older lists the sessions of servers that aren't current any more.
-func (l *Lineage) older() []*wire {
+// older lists the sessions of servers that aren't current any more, and those that have hung.
+func (l *Lineage) older(by *wire) []*wire {
 	var older []*wire
 	for w := range l.sessions {
-		if w.observed && w.epoch != l.epoch {
+		if w.overtaken(by) {
 			older = append(older, w)
 		}
 	}

@@ -19,6 +19,7 @@ type seen struct {
 	commits              string
 	path                 string
 	pid                  uint32 // of the server's process; unlike the cancel key, a pooler doesn't hide it
+	direct               bool   // no pooler is between: one would give a cancel key of its own
 	database, user       string
 	identity             Identity
 	flushed              uint64 // position in the WAL up to which all is on disk; 0 if not known

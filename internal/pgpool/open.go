@@ -28,11 +28,19 @@ type Config struct {
 	// Fresh is how long a session lives. The next one then shows whether the URL leads to another
 	// server by now. Defaults to an hour.
 	Fresh time.Duration
+	// Within bounds opening a session, over all hosts of the URL. Defaults to what the URL says for
+	// each host, else to 10 s for a single host, and to 2 s for each of several.
+	Within time.Duration
 	// Lineage is what the process knows of its database. Defaults to one of its own.
 	Lineage *Lineage
 	// Follows says that the URL isn't the one for writes. Only sessions of the URL for writes
 	// decide which cluster is right.
 	Follows bool
+	// Copies says that the URL must lead to a standby, and what is known of its primary: the session
+	// is refused unless the server is in recovery, of the same cluster, and reached without a pooler.
+	// Such a session neither learns from the lineage of the primary nor teaches it. Optional: without
+	// it, the URL must lead to a primary.
+	Copies *Lineage
 	// OnInfo gets what statements tell with RAISE INFO, such as the progress of a migration.
 	// Defaults to nothing.
 	OnInfo func(message string)
@@ -44,7 +52,7 @@ func (c Config) withDefaults() Config {
 	if c.Setting == "" {
 		c.Setting = "DATABASE_URL"
 	}
-	if c.Lineage == nil {
+	if c.Lineage == nil || c.Copies != nil {
 		c.Lineage = NewLineage(nil)
 	}
 	return c
@@ -89,6 +97,11 @@ func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 // hook makes a pool look at its sessions before it hands them out.
 func (c Config) hook(cfg *pgxpool.Config, s *sessions) {
 	c.size(cfg)
+	cfg.BeforeConnect = func(_ context.Context, cfg *pgx.ConnConfig) error {
+		c.Lineage.leadingFirst(&cfg.Config)
+		cfg.DialFunc = c.Lineage.boundCancels(cfg.DialFunc)
+		return nil
+	}
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
 		if known := s.of(p.Conn.PgConn()); known != nil {
 			known.idle = p.IdleDuration // for PrepareConn, which comes next, in the same goroutine
@@ -108,27 +121,17 @@ func (c Config) size(cfg *pgxpool.Config) {
 	}
 }
 
-// boundConnect bounds opening a session where the URL doesn't.
-func boundConnect(cfg *pgconn.Config) {
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
-	}
-}
-
 // install makes a connection's configuration prepare and check its sessions.
 func (c Config) install(cfg *pgx.ConnConfig) *sessions {
 	s := &sessions{Config: c, parameters: takeParameters(cfg.RuntimeParams)}
 	cfg.Tracer = c.Tracer
 	cfg.RuntimeParams["application_name"] = c.Name
 	cfg.RuntimeParams["client_encoding"] = utf8
-	boundConnect(&cfg.Config)
+	boundConnect(&cfg.Config, c.Within)
+	c.Lineage.rememberAddresses(&cfg.Config)
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return c.Lineage.strung(conn), nil
+		return c.Lineage.dial(ctx, dial, network, addr)
 	}
 	theirs := cfg.ValidateConnect // of target_session_attrs
 	cfg.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
@@ -154,6 +157,7 @@ func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("%s %w", c.Setting, ErrURL)
 	}
 	c.install(cfg)
+	c.Lineage.leadingFirst(&cfg.Config)
 	var conn *pgx.Conn
 	err = patiently(ctx, func() error { conn, err = pgx.ConnectConfig(ctx, cfg); return err })
 	if err != nil {

@@ -112,6 +112,9 @@ func (c committing) Close() error {
 	return c.tx.Commit(c.ctx)
 }
 
+// FailedBatch returns the results of a batch that couldn't be sent.
+func FailedBatch(err error) pgx.BatchResults { return failedBatch{err} }
+
 // failedBatch is a batch that couldn't be sent.
 type failedBatch struct{ err error }
 

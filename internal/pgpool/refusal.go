@@ -13,6 +13,7 @@ type Reason string
 // themselves.
 const (
 	ReasonInRecovery    Reason = "in_recovery"
+	ReasonNoStandby     Reason = "no_standby"
 	ReasonReadOnly      Reason = "read_only"
 	ReasonOlderTimeline Reason = "older_timeline"
 	ReasonOtherSystem   Reason = "other_system"
@@ -82,6 +83,11 @@ func (s seen) judge(n Needs) error {
 	if err := s.judgeServer(n); err != nil {
 		return err
 	}
+	return s.judgeSettings(n)
+}
+
+// judgeSettings refuses a session that doesn't keep what was set.
+func (s seen) judgeSettings(n Needs) error {
 	weak := !n.AsyncCommit && s.commits != "on" && s.commits != "remote_apply"
 	if s.clientEncoding != utf8 || s.isolation != "read committed" || weak || n.ReadOnly && !s.readOnly ||
 		strings.ReplaceAll(s.path, `"`, "") != path {
@@ -103,6 +109,25 @@ func (s seen) judgeServer(n Needs) error {
 	if n.Write && s.readOnly {
 		return refuse(ReasonReadOnly, "the session is read-only, and must write: default_transaction_read_only is on for the database, "+
 			"the role or the server")
+	}
+	return nil
+}
+
+// judgeStandby refuses a server that isn't a standby of the known primary. It refuses a pooler,
+// too: one for transactions keeps no setting, so that a statement could be answered from the
+// snapshot of the one before it.
+func (s seen) judgeStandby(primary Identity) error {
+	if err := s.judgeDatabase(); err != nil {
+		return err
+	}
+	switch {
+	case !s.direct:
+		return refuse(ReasonPooler, "there is a pooler between: name the replica itself")
+	case primary.elsewhere(s.identity):
+		return refuse(ReasonOtherSystem, "the server is of another cluster (system %s) than the primary (system %s): its data are of another database",
+			s.identity.System, primary.System)
+	case !s.inRecovery:
+		return refuse(ReasonNoStandby, "the server isn't in recovery: it is a primary, and no replica: let it follow the primary, or leave it out")
 	}
 	return nil
 }

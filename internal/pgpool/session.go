@@ -71,12 +71,19 @@ func (s *sessions) usable(ctx context.Context, conn *pgconn.PgConn) bool {
 	return true
 }
 
-// judgeNow looks at a session and refuses one that lacks what it must have.
+// judgeNow refuses a session that lacks what it must have.
 func (s *sessions) judgeNow(now seen) error {
-	if s.lastsNot {
+	switch {
+	case s.Copies != nil:
+		if err := now.judgeStandby(s.Copies.Known()); err != nil {
+			return err
+		}
+		return now.judgeSettings(s.Needs)
+	case s.lastsNot:
 		return now.judgeServer(s.Needs)
+	default:
+		return now.judge(s.Needs)
 	}
-	return now.judge(s.Needs)
 }
 
 // look looks at a session, judges it, and shows it to the lineage. before runs first, in the same
@@ -89,6 +96,7 @@ func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string,
 		return nil, err
 	}
 	s.telling.Store(int32(told))
+	now.direct = now.pid == conn.PID()
 	err = judge(now)
 	epoch := 0
 	if err == nil {
@@ -128,7 +136,8 @@ func notTold(err *pgconn.PgError) bool {
 	case "42501", // insufficient_privilege
 		"42883", // undefined_function
 		"42P01", // undefined_table
-		"0A000": // feature_not_supported
+		"0A000", // feature_not_supported
+		"55000": // object_not_in_prerequisite_state: Aurora has no WAL of its own to tell of
 		return true
 	default:
 		return false

@@ -297,3 +297,19 @@ func TestByKey_NoPlanReadsAWholeTable(t *testing.T) {
 		require.Equal(t, whole, strings.Contains(plan, "Seq Scan"), plan)
 	}
 }
+
+// TestSession_WorksWhereTheServerDoesNotTell: a provider keeps functions from its customers' roles,
+// and Aurora has no WAL to tell of.
+func TestSession_WorksWhereTheServerDoesNotTell(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	target := c.Migrated("rolecall")
+	for name, state := range map[string]string{"refused": "42501", "not supported": "0A000", "without WAL": "55000"} {
+		pgtest.Untold(t, c.SocketURL("rolecall"), state)
+		pool := open(t, Config{URL: target, Needs: Needs{Write: true}})
+		require.NoError(t, pool.Ping(t.Context()), name)
+		report, err := Inspect(t.Context(), Config{URL: target})
+		require.NoError(t, err, name)
+		require.Zero(t, report.Identity, name)
+	}
+}

@@ -2,7 +2,6 @@ package pgtest
 
 import (
 	"context"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -23,13 +22,14 @@ import (
 const endTimeout = 20 * time.Second
 
 // Cluster is a durable Postgres server for one test alone. It may be crashed, started again, copied
-// to a standby, and promoted. It listens on one loopback port for its whole life.
+// to standbys, and promoted. It listens on one loopback port for its whole life.
 type Cluster struct {
 	t        testing.TB
 	server   *pgdev.Server
 	settings map[string]string
 	dir      string
 	addr     string
+	receives string // primary_conninfo, of a standby
 }
 
 // clusterMemory is the free memory that a cluster's data needs. A crash here ends processes only,
@@ -42,12 +42,19 @@ func NewCluster(t testing.TB, settings map[string]string) *Cluster {
 	if os.Getenv(urlEnv) != "" {
 		t.Logf("pgtest: this test starts a server of its own, whatever %s says", urlEnv)
 	}
+	c := newCluster(t, settings)
+	c.start()
+	return c
+}
+
+// newCluster makes the folder of a cluster that isn't started yet. It ends with the test.
+func newCluster(t testing.TB, settings map[string]string) *Cluster {
+	t.Helper()
 	dir, err := os.MkdirTemp(pgdev.MemoryDir(clusterMemory), "rolecall-cluster-") //nolint:usetesting // a folder that another account can enter
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs Postgres in a folder below
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	c := &Cluster{t: t, settings: settings, dir: filepath.Join(dir, "pg"), addr: "127.0.0.1:0"}
-	c.start()
 	t.Cleanup(c.stop)
 	return c
 }
@@ -65,6 +72,9 @@ func (c *Cluster) start() {
 }
 
 func (c *Cluster) stop() {
+	if c.server == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if err := c.server.Stop(ctx); err != nil {
@@ -132,38 +142,6 @@ func (c *Cluster) Crash() {
 func (c *Cluster) Restart() {
 	c.t.Helper()
 	c.start()
-}
-
-// Standby copies the cluster and starts the copy as a streaming standby.
-func (c *Cluster) Standby() *Cluster {
-	c.t.Helper()
-	dir, err := os.MkdirTemp(pgdev.MemoryDir(clusterMemory), "rolecall-cluster-")
-	require.NoError(c.t, err)
-	require.NoError(c.t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs Postgres in a folder below
-	c.t.Cleanup(func() { require.NoError(c.t, os.RemoveAll(dir)) })
-	s := &Cluster{t: c.t, settings: c.settings, dir: filepath.Join(dir, "pg"), addr: "127.0.0.1:0"}
-	owner := c.owner()
-	require.NoError(c.t, os.Mkdir(s.dir, 0o700))
-	require.NoError(c.t, os.Lchown(s.dir, int(owner.Uid), int(owner.Gid)))
-	for _, name := range []string{"owner.lock", "password"} { // as pgdev has them
-		content, err := os.ReadFile(filepath.Join(c.server.DataDir(), name)) //nolint:gosec // the test's own folder
-		require.NoError(c.t, err)
-		require.NoError(c.t, os.WriteFile(filepath.Join(s.dir, name), content, 0o600)) //nolint:gosec // the test's own folder
-		require.NoError(c.t, os.Lchown(filepath.Join(s.dir, name), int(owner.Uid), int(owner.Gid)))
-	}
-	_, port, err := net.SplitHostPort(c.addr)
-	require.NoError(c.t, err)
-	c.runAs(owner, filepath.Join(c.server.BinDir(), "pg_basebackup"), "-D", filepath.Join(s.dir, "pgdata"), "-R", "-X", "stream",
-		"-c", "fast", "-h", c.server.SocketDir(), "-p", port, "-U", "postgres")
-	s.start()
-	c.t.Cleanup(s.stop)
-	return s
-}
-
-// Promote makes a standby a primary.
-func (c *Cluster) Promote() {
-	c.t.Helper()
-	c.Exec("", "SELECT pg_promote(true, 30)")
 }
 
 // Program runs one of Postgres' programs for clients, such as pg_dump, as this process's account.

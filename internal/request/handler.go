@@ -13,6 +13,7 @@ type Ended struct {
 	Status int
 	Bytes  int64 // of the answer's body
 	Took   time.Duration
+	Waited time.Duration // the part of it in which the request waited for something to happen
 }
 
 // Handler gives each request its [Record], and the record's id to the answer. When a request has
@@ -55,6 +56,9 @@ func (x *exchange) ended(method string) Ended {
 	if method == http.MethodHead {
 		e.Bytes = 0
 	}
+	x.record.mu.Lock()
+	defer x.record.mu.Unlock()
+	e.Waited = x.record.waited
 	return e
 }
 

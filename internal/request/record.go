@@ -28,6 +28,7 @@ type Record struct {
 	known    bool   // whether the caller is
 	service  string // "" for a user
 	hidePath bool
+	waited   time.Duration
 	notes    []slog.Attr
 }
 
@@ -115,6 +116,15 @@ func (r *Record) Note(about slog.Attr) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.notes = append(slices.Clip(r.notes), about)
+	}
+}
+
+// Waited notes that the request waited for something to happen: that was no work.
+func (r *Record) Waited(d time.Duration) {
+	if r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.waited += d
 	}
 }
 

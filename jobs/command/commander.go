@@ -64,6 +64,8 @@ type Config struct {
 	// LookAgainAfter is how long a command waits, after Clerk didn't show its actor's membership,
 	// before it asks once more. Defaults to 2 s.
 	LookAgainAfter time.Duration
+	// Acknowledged is called with the id of each command that is done, before Run returns. Optional.
+	Acknowledged func(commandID string)
 	// Logger is told of failures after Clerk has carried a command out.
 	Logger *slog.Logger
 }
@@ -88,6 +90,9 @@ func New(cfg Config) (*Commander, error) {
 	}
 	if cfg.Allowed == nil {
 		cfg.Allowed = func() error { return nil }
+	}
+	if cfg.Acknowledged == nil {
+		cfg.Acknowledged = func(string) {}
 	}
 	if cfg.LookAgainAfter == 0 {
 		cfg.LookAgainAfter = defaultLookAgainAfter
@@ -141,6 +146,7 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 		r.end(ctx, store.CommandUnknown)
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrNotRecorded, err)
 	}
+	c.cfg.Acknowledged(r.id)
 	r.tell(ctx, store.CommandDone)
 	return answered, false, nil
 }

@@ -19,3 +19,10 @@ WHERE n.nspname = 'rolecall' AND c.relkind IN ('r', 'v') AND c.relname NOT LIKE 
 
 -- name: MirrorIsEmpty :one
 SELECT (NOT EXISTS (SELECT FROM rolecall.organizations) AND NOT EXISTS (SELECT FROM rolecall.users))::boolean AS empty;
+
+-- name: CurrentDatabase :one
+SELECT current_database()::text AS name;
+
+-- name: SystemIdentifier :one
+-- Providers don't let all roles ask.
+SELECT system_identifier::text AS system_identifier FROM pg_catalog.pg_control_system();

@@ -66,8 +66,10 @@ WHERE id IN (
 
 -- name: UnfinishedSweep :one
 -- Of dry runs, only that of the given order. Several orders may each have one, and work on it by turns.
+-- What a sweep listed before a failover may have been changed by deliveries that the failover lost.
 SELECT * FROM rolecall.sweeps
 WHERE state = 'running' AND organization_id = '' AND dry_run = @dry_run AND updated_at > @worked_after AND started_at > @began_after
+    AND started_at > coalesce((SELECT i.changed_at FROM rolecall.database_identity i), '-infinity')
     AND (NOT dry_run OR (report -> 'order' ->> 'id')::bigint = @order_id::bigint)
 ORDER BY id DESC LIMIT 1;
 

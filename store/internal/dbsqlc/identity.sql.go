@@ -12,7 +12,7 @@ import (
 
 const DatabaseIdentity = `-- name: DatabaseIdentity :one
 
-SELECT system_identifier, timeline, changed_at, change,
+SELECT system_identifier, timeline, changed_at, change, history::text AS history,
     (coalesce(table_oid, 0) NOT IN (0, 'rolecall.database_identity'::regclass::oid::bigint))::boolean AS restored
 FROM rolecall.database_identity
 `
@@ -22,6 +22,7 @@ type DatabaseIdentityRow struct {
 	Timeline         int64      `json:"timeline"`
 	ChangedAt        *time.Time `json:"changed_at"`
 	Change           string     `json:"change"`
+	History          string     `json:"history"`
 	Restored         bool       `json:"restored"`
 }
 
@@ -35,6 +36,7 @@ func (q *Queries) DatabaseIdentity(ctx context.Context, db DBTX) (DatabaseIdenti
 		&i.Timeline,
 		&i.ChangedAt,
 		&i.Change,
+		&i.History,
 		&i.Restored,
 	)
 	return i, err
@@ -50,9 +52,155 @@ func (q *Queries) LockDatabaseIdentity(ctx context.Context, db DBTX, key int64) 
 	return err
 }
 
+const Lost = `-- name: Lost :one
+SELECT count(*) FILTER (WHERE kind = 'delivery') AS deliveries, count(*) FILTER (WHERE kind = 'command') AS commands,
+    count(*) FILTER (WHERE kind = 'entry') AS entries, coalesce(bool_or(more), false)::boolean AS more,
+    coalesce(min(acknowledged_at), 'epoch')::timestamptz AS first, coalesce(max(acknowledged_at), 'epoch')::timestamptz AS last
+FROM rolecall.lost_acknowledgements l
+WHERE lost_at >= coalesce((
+    SELECT s.started_at FROM rolecall.sweeps s
+    WHERE s.state = 'clean' AND NOT s.dry_run AND s.organization_id = '' ORDER BY s.id DESC LIMIT 1
+), '-infinity') AND NOT EXISTS (SELECT FROM rolecall.deliveries d WHERE l.kind = 'delivery' AND d.svix_id = l.id)
+`
+
+type LostRow struct {
+	Deliveries int64     `json:"deliveries"`
+	Commands   int64     `json:"commands"`
+	Entries    int64     `json:"entries"`
+	More       bool      `json:"more"`
+	First      time.Time `json:"first"`
+	Last       time.Time `json:"last"`
+}
+
+// What is missing, and neither a whole sweep nor a repeat has made up for.
+func (q *Queries) Lost(ctx context.Context, db DBTX) (LostRow, error) {
+	row := db.QueryRow(ctx, Lost)
+	var i LostRow
+	err := row.Scan(
+		&i.Deliveries,
+		&i.Commands,
+		&i.Entries,
+		&i.More,
+		&i.First,
+		&i.Last,
+	)
+	return i, err
+}
+
+const MissingCommands = `-- name: MissingCommands :many
+SELECT asked.id::text AS id FROM (SELECT unnest($1::text[]) AS id) asked
+WHERE NOT EXISTS (SELECT FROM rolecall.commands c WHERE c.id = asked.id)
+`
+
+func (q *Queries) MissingCommands(ctx context.Context, db DBTX, ids []string) ([]string, error) {
+	rows, err := db.Query(ctx, MissingCommands, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const MissingDeliveries = `-- name: MissingDeliveries :many
+SELECT asked.id::text AS id FROM (SELECT unnest($1::text[]) AS id) asked
+WHERE NOT EXISTS (SELECT FROM rolecall.deliveries d WHERE d.svix_id = asked.id)
+`
+
+func (q *Queries) MissingDeliveries(ctx context.Context, db DBTX, ids []string) ([]string, error) {
+	rows, err := db.Query(ctx, MissingDeliveries, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const MissingEntries = `-- name: MissingEntries :many
+SELECT asked.id::text AS id FROM (SELECT unnest($1::text[]) AS id) asked
+WHERE NOT EXISTS (
+    SELECT FROM rolecall.audit_log l
+    WHERE l.id = split_part(asked.id, ':', 1)::bigint AND l.hash = decode(split_part(asked.id, ':', 2), 'hex')
+)
+`
+
+// An id alone may be of another entry by now. A hash is an entry's own.
+func (q *Queries) MissingEntries(ctx context.Context, db DBTX, ids []string) ([]string, error) {
+	rows, err := db.Query(ctx, MissingEntries, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const NoteLost = `-- name: NoteLost :exec
+WITH gone AS (
+    DELETE FROM rolecall.lost_acknowledgements WHERE lost_at < now() - interval '30 days'
+)
+INSERT INTO rolecall.lost_acknowledgements (kind, id, acknowledged_at, lost_at, more)
+SELECT $1, lost.id, lost.acknowledged_at, coalesce((SELECT i.changed_at FROM rolecall.database_identity i), now()), lost.more
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::timestamptz[]) AS acknowledged_at, unnest($4::boolean[]) AS more) lost
+ORDER BY lost.id
+ON CONFLICT (kind, id) DO NOTHING
+`
+
+type NoteLostParams struct {
+	Kind           string      `json:"kind"`
+	Ids            []string    `json:"ids"`
+	AcknowledgedAt []time.Time `json:"acknowledged_at"`
+	More           []bool      `json:"more"`
+}
+
+// Notes what is missing since the last noted change. What is noted already stays. Old rows go.
+func (q *Queries) NoteLost(ctx context.Context, db DBTX, arg NoteLostParams) error {
+	_, err := db.Exec(ctx, NoteLost,
+		arg.Kind,
+		arg.Ids,
+		arg.AcknowledgedAt,
+		arg.More,
+	)
+	return err
+}
+
 const SaveDatabaseIdentity = `-- name: SaveDatabaseIdentity :exec
 INSERT INTO rolecall.database_identity (system_identifier, timeline, table_oid, noted_at, changed_at, change)
-VALUES ($1, $2, 'rolecall.database_identity'::regclass::oid::bigint, now(), CASE WHEN $3::boolean THEN now() END, $4)
+VALUES ($1, $2, 'rolecall.database_identity'::regclass::oid::bigint, now(),
+    CASE WHEN $3::boolean THEN greatest(now(), (
+        SELECT max(s.started_at) FROM rolecall.sweeps s WHERE s.started_at < now() + interval '1 minute'
+    )) END, $4)
 ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, table_oid = excluded.table_oid,
     noted_at = excluded.noted_at, changed_at = coalesce(excluded.changed_at, database_identity.changed_at),
     change = CASE WHEN excluded.changed_at IS NULL THEN database_identity.change ELSE excluded.change END
@@ -65,6 +213,8 @@ type SaveDatabaseIdentityParams struct {
 	Change           string `json:"change"`
 }
 
+// A change is dated after the beginning of each sweep that is here, because sweeps are judged by it: the
+// clock of the old primary may have been a little ahead.
 func (q *Queries) SaveDatabaseIdentity(ctx context.Context, db DBTX, arg SaveDatabaseIdentityParams) error {
 	_, err := db.Exec(ctx, SaveDatabaseIdentity,
 		arg.SystemIdentifier,

@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const CurrentDatabase = `-- name: CurrentDatabase :one
+SELECT current_database()::text AS name
+`
+
+func (q *Queries) CurrentDatabase(ctx context.Context, db DBTX) (string, error) {
+	row := db.QueryRow(ctx, CurrentDatabase)
+	var name string
+	err := row.Scan(&name)
+	return name, err
+}
+
 const DatabaseName = `-- name: DatabaseName :one
 SELECT concat(oid, ' of the server of ', extract(epoch FROM pg_postmaster_start_time()))::text AS name
 FROM pg_catalog.pg_database WHERE datname = current_database()
@@ -62,6 +73,18 @@ func (q *Queries) ReadingRights(ctx context.Context, db DBTX) (ReadingRightsRow,
 	var i ReadingRightsRow
 	err := row.Scan(&i.Role, &i.Usable, &i.Unreadable)
 	return i, err
+}
+
+const SystemIdentifier = `-- name: SystemIdentifier :one
+SELECT system_identifier::text AS system_identifier FROM pg_catalog.pg_control_system()
+`
+
+// Providers don't let all roles ask.
+func (q *Queries) SystemIdentifier(ctx context.Context, db DBTX) (string, error) {
+	row := db.QueryRow(ctx, SystemIdentifier)
+	var system_identifier string
+	err := row.Scan(&system_identifier)
+	return system_identifier, err
 }
 
 const TransactionReadOnly = `-- name: TransactionReadOnly :one

@@ -835,6 +835,7 @@ func (q *Queries) Unapplied(ctx context.Context, db DBTX, objectIds []string) ([
 const UnfinishedSweep = `-- name: UnfinishedSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps
 WHERE state = 'running' AND organization_id = '' AND dry_run = $1 AND updated_at > $2 AND started_at > $3
+    AND started_at > coalesce((SELECT i.changed_at FROM rolecall.database_identity i), '-infinity')
     AND (NOT dry_run OR (report -> 'order' ->> 'id')::bigint = $4::bigint)
 ORDER BY id DESC LIMIT 1
 `
@@ -847,6 +848,7 @@ type UnfinishedSweepParams struct {
 }
 
 // Of dry runs, only that of the given order. Several orders may each have one, and work on it by turns.
+// What a sweep listed before a failover may have been changed by deliveries that the failover lost.
 func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSweepParams) (RolecallSweep, error) {
 	row := db.QueryRow(ctx, UnfinishedSweep,
 		arg.DryRun,

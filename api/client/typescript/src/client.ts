@@ -1,8 +1,10 @@
 import { batched } from "./batch.js";
+import type { Batch } from "./changes.js";
 import { type Config, settingsOf } from "./config.js";
 import { type Check, type Decision, maxChecks, nameable, notAMember, readMany, readOwn, requirePossible } from "./decision.js";
 import { exchange } from "./exchange.js";
 import { type Explanation, readExplanation } from "./explanation.js";
+import { type FollowOptions, follow } from "./follow.js";
 import type { components } from "./openapi.js";
 import { notFound, ofUser, refusal, reportable, unauthenticated } from "./problem.js";
 import { bearerOf, requestIdOf, type Sender, usable } from "./sender.js";
@@ -10,7 +12,7 @@ import { bearerOf, requestIdOf, type Sender, usable } from "./sender.js";
 /** A workspace's id as a program finds it in a request. Anything but a text names no workspace. */
 export type MaybeId = string | readonly string[] | null | undefined;
 
-/** Asks Rolecall for decisions. */
+/** Asks Rolecall for decisions, and follows its changes. */
 export interface Client {
   /**
    * Reports whether the sender may do something in a workspace. It is false whenever in doubt:
@@ -39,6 +41,24 @@ export interface Client {
    * and rejects.
    */
   explain(check: Check): Promise<Explanation>;
+  /**
+   * Hands over the changes of Rolecall's feed as they happen, batch by batch, as the service. The
+   * loop's body handles a batch; while it runs, nothing more is asked for. So a consumer that stores
+   * `batch.cursor` in the transaction of its effects handles each change exactly once, however often
+   * it is started again. One that stores the cursor later may see a batch twice, and none is left
+   * out.
+   *
+   *     for await (const batch of rolecall.follow({ after: stored })) {
+   *
+   * It asks again by itself after network errors, time-outs, answers that aren't Rolecall's and the
+   * statuses of outages, at growing intervals of 5 seconds at most, and tells the option `failed`. A
+   * batch is taken whole or not at all. Batches keep coming: an empty one after `wait` says that
+   * nothing has changed.
+   *
+   * It throws `signal`'s reason, a CursorExpiredError, or the AnswerError with which Rolecall itself
+   * refused the question, such as a 401.
+   */
+  follow(options?: FollowOptions): AsyncGenerator<Batch, never, undefined>;
   /** Tells Config's `failed` of an error of `admit`, unless it is an ordinary refusal. Guards do so. */
   report(error: unknown): void;
 }
@@ -149,5 +169,5 @@ export function createClient(config: Config): Client {
     }
   };
 
-  return { can, admit, decide, explain, report };
+  return { can, admit, decide, explain, follow: (options) => follow(settings, options), report };
 }

@@ -5,7 +5,7 @@ export interface Config {
   /** Rolecall's address, such as https://rolecall.internal:8080, without a path of the API. */
   readonly url: string;
   /**
-   * The service's own token, `rcs_…`. Questions about `{ userId }`, `decide` and `explain` need it. Other
+   * The service's own token, `rcs_…`. Questions about `{ userId }`, `decide`, `explain` and `follow` need it. Other
    * questions pass on the user's token.
    */
   readonly token?: string | undefined;
@@ -72,7 +72,7 @@ export function settingsOf(config: Config): Settings {
   return { base: url.replace(/\/+$/, ""), token, timeout, retries, maxStaleness, failed, fetch: send };
 }
 
-function isInteger(value: unknown, least: number, most: number): boolean {
+export function isInteger(value: unknown, least: number, most: number): boolean {
   return Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
 }
 
@@ -92,7 +92,7 @@ function urlFault(url: unknown): string | undefined {
   if (username !== "" || password !== "") {
     return "url must have no user name or password"; // fetch refuses such a URL at each request
   }
-  if (/\/v1(\/authorize|\/explain)?\/*$/.test(pathname)) { // every request there would be a 404, like a stranger's
+  if (/\/v1(\/authorize|\/explain|\/changes)?\/*$/.test(pathname)) { // every request there would be a 404, like a stranger's
     return "url must not have a path of the API";
   }
   return undefined;

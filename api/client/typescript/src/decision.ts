@@ -142,7 +142,8 @@ export function asObject(value: unknown): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function asInteger(value: unknown): number {
+/** Returns a whole number, or throws. */
+export function asInteger(value: unknown): number {
   if (!Number.isSafeInteger(value)) {
     throw new NotADecisionError();
   }

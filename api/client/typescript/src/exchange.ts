@@ -19,23 +19,42 @@ export interface Question {
   readonly query?: Record<string, string>;
   /** Of a POST, as JSON. */
   readonly body?: unknown;
+  /** Bounds the answer, in bytes. Defaults to maxAnswer. */
+  readonly most?: number;
 }
 
 /** Sends the question, with up to `retries` retries within `timeout`, and decodes an answer of 200. */
 export async function exchange(settings: Settings, question: Question): Promise<unknown> {
+  const late = () => new LateError(settings.timeout);
+  return decode(await within(settings.timeout, late, (end) => tries(settings, question, end)));
+}
+
+/**
+ * Does some work, and rejects if it takes longer, or once the signal ends. The work's own signal
+ * then ends, too, but the work needn't heed it.
+ */
+export async function within<T>(
+  milliseconds: number, late: () => Error, work: (end: AbortSignal) => Promise<T>, signal?: AbortSignal,
+): Promise<T> {
   const end = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const error = new LateError(settings.timeout);
-      reject(error); // before the abort, whose own error says less
-      end.abort(error);
-    }, settings.timeout);
+  let stop = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    const over = (reason: unknown) => {
+      reject(reason); // before the abort, whose own error says less
+      end.abort(reason);
+    };
+    const timer = setTimeout(() => over(late()), milliseconds);
+    const ended = () => over(signal?.reason);
+    signal?.addEventListener("abort", ended);
+    stop = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", ended);
+    };
   });
   try {
-    return decode(await Promise.race([tries(settings, question, end.signal), late]));
+    return await Promise.race([work(end.signal), stopped]);
   } finally {
-    clearTimeout(timer);
+    stop();
   }
 }
 
@@ -72,7 +91,7 @@ function passing(error: unknown): boolean {
 }
 
 /** Sends the question once and returns the body of an answer of 200. Any other answer is an AnswerError. */
-async function tryOnce(settings: Settings, question: Question, end: AbortSignal): Promise<string> {
+export async function tryOnce(settings: Settings, question: Question, end: AbortSignal): Promise<string> {
   const headers = new Headers({
     Authorization: `Bearer ${question.token}`,
     Accept: "application/json, application/problem+json",
@@ -87,7 +106,7 @@ async function tryOnce(settings: Settings, question: Question, end: AbortSignal)
   }
   const query = question.query === undefined ? "" : "?" + new URLSearchParams(question.query);
   const response = await settings.fetch(settings.base + (question.path ?? "/v1/authorize") + query, init);
-  const text = await readText(response);
+  const text = await readText(response, question.most ?? maxAnswer);
   if (response.status === 200) {
     if (text === undefined) {
       throw new NotADecisionError();
@@ -95,11 +114,18 @@ async function tryOnce(settings: Settings, question: Question, end: AbortSignal)
     return text;
   }
   const { type, title, reason } = problemIn(text ?? "");
-  throw new AnswerError(response.status, type, title, reason, response.headers.get(headerRequestId) ?? "");
+  const requestId = response.headers.get(headerRequestId) ?? "";
+  throw new AnswerError(response.status, type, title, reason, requestId, retryAfterIn(response.headers.get("Retry-After") ?? ""));
+}
+
+/** Reads the header Retry-After, seconds or a date, as milliseconds. Anything else is 0. */
+function retryAfterIn(header: string): number {
+  const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return milliseconds > 0 ? milliseconds : 0; // also if it is no number
 }
 
 /** Reads the body; undefined if it is too long. */
-async function readText(response: Response): Promise<string | undefined> {
+async function readText(response: Response, most: number): Promise<string | undefined> {
   if (response.body === null) {
     return "";
   }
@@ -112,7 +138,7 @@ async function readText(response: Response): Promise<string | undefined> {
       return text + decoder.decode();
     }
     size += value.byteLength;
-    if (size > maxAnswer) {
+    if (size > most) {
       reader.cancel().catch(() => {}); // the answer is settled
       return undefined;
     }

@@ -234,6 +234,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What has changed since a cursor, now or as soon as something does. For services with the scope `read`.
+         * @description Every effective change of every workspace is in the feed once, each workspace's in the order of its audit log: also changes that a
+         *     sweep found, and what services recorded. A consumer keeps the cursor of what it has carried out, and goes on after it. So it
+         *     misses nothing and gets nothing twice, also if it, or Rolecall, was away. Changes of different workspaces come in the order in which
+         *     they were committed, give or take those that were committed together.
+         *
+         *     `next_cursor` is always there. It moves on although no change may be yours. `complete_until` tells silence from lag: all that
+         *     was committed before that instant is on this page or an earlier one. A page is full if there is more: ask on at once.
+         *
+         *     **410** means to forget what you know and to begin anew without a cursor: changes after it were cut out of the log
+         *     (ROLECALL_AUDIT_RETENTION), or the database failed over and lost some. Who begins without a cursor gets at least
+         *     what says who is a member of every workspace now.
+         *
+         *     Key memberships by `membership_id`: when a user rejoins, `member.joined` of the new membership may come before `member.removed`
+         *     of the old one. Of a user's memberships in a workspace, the one counts that began last, by the `at` of its first `member.joined`.
+         *     The user has access while that one lives, the workspace isn't deleted, and the user is neither deleted, banned nor deprovisioned.
+         *     So `workspace.deleted` and the kinds `user.…` stand for all the memberships that they concern, and these may come back.
+         *
+         *     With `Accept: text/event-stream` the same comes as events (server-sent events): `change` with a FeedChange as data and its cursor as
+         *     `id`, and `heartbeat` with `next_cursor` and `complete_until`, at least every 15 seconds. `Last-Event-ID` counts more than
+         *     `after`; `wait` doesn't count. A stream ends now and then, so connect again. Before a stream ends for a reason, its last event is
+         *     `problem`, whose data is a Problem such as `cursor-expired`.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/authorize": {
         parameters: {
             query?: never;
@@ -635,6 +675,54 @@ export interface components {
                 user_agent: string | null;
             } | null;
         };
+        FeedPage: {
+            data: components["schemas"]["FeedChange"][];
+            /** @description Where the next answer begins. Opaque. */
+            next_cursor: string;
+            /**
+             * Format: date-time
+             * @description All changes that were committed before this instant are in this answer or an earlier one.
+             */
+            complete_until: string;
+        };
+        FeedChange: {
+            /** @description The place after this change. Opaque. */
+            cursor: string;
+            /**
+             * Format: date-time
+             * @description When it happened, as in the audit log. Later changes may have happened earlier.
+             */
+            at: string;
+            /** @description Null for changes of the whole instance: of users and roles. */
+            workspace_id: string | null;
+            /**
+             * @description workspace.created, workspace.renamed, workspace.deleted, member.joined, member.role_changed, member.removed, member.left,
+             *     invitation.sent, invitation.accepted, invitation.revoked, invitation.expired, user.banned, user.unbanned, user.deprovisioned,
+             *     user.restored, user.deleted or role.changed; of what services recorded, a name of their own. More may be added.
+             */
+            kind: string;
+            /** @description Id of the object that was changed; for a member, the user's. Of what services recorded, what they named. */
+            target: string;
+            /** @description Of the kinds member.… and user.…: whom they are about. Null for all others. */
+            user_id: string | null;
+            /** @description Of the kinds member.…: the membership. Null for all others. */
+            membership_id: string | null;
+            /** @description Of the kinds member.…: the role since then, or the last one. Of invitation.…: the role offered. Of role.changed: its key. */
+            role: string | null;
+            /**
+             * Format: int64
+             * @description A revision of the workspace at which the change is in force, for `min_revision`. Null without a workspace.
+             */
+            revision: number | null;
+            /** @description As in the audit log: the id of a webhook (msg_…), a command, a sweep or a look-up, or service:NAME. */
+            cause: string;
+            /** @description Of the kinds user.…: whether the user has been deleted since then. Left out if the change doesn't say it. */
+            deleted?: boolean;
+            /** @description Of the kinds user.…: whether the user has been banned since then. Left out if the change doesn't say it. */
+            banned?: boolean;
+            /** @description Of the kinds user.…: whether the user has been deprovisioned since then. Left out if the change doesn't say it. */
+            deprovisioned?: boolean;
+        };
         AuditEvent: {
             /** @description Who did it. Left out: the service. */
             actor?: string | null;
@@ -892,7 +980,7 @@ export interface components {
              * @description Stable, and meant for programs. A name, not an address.
              * @enum {string}
              */
-            type: "urn:rolecall:problem:bad-request" | "urn:rolecall:problem:unauthenticated" | "urn:rolecall:problem:session-ended" | "urn:rolecall:problem:forbidden" | "urn:rolecall:problem:no-active-workspace" | "urn:rolecall:problem:scope-missing" | "urn:rolecall:problem:workspace-not-listed" | "urn:rolecall:problem:cross-site" | "urn:rolecall:problem:no-route" | "urn:rolecall:problem:not-found" | "urn:rolecall:problem:unknown-route" | "urn:rolecall:problem:method-not-allowed" | "urn:rolecall:problem:too-large" | "urn:rolecall:problem:unsupported-media-type" | "urn:rolecall:problem:idempotency-key-reused" | "urn:rolecall:problem:too-many-changes" | "urn:rolecall:problem:clerk-unavailable" | "urn:rolecall:problem:accepted-not-recorded" | "urn:rolecall:problem:rate-limited" | "urn:rolecall:problem:commands-unavailable" | "urn:rolecall:problem:already-a-member" | "urn:rolecall:problem:invitation-not-unique" | "urn:rolecall:problem:quota-exceeded" | "urn:rolecall:problem:last-admin" | "urn:rolecall:problem:managed-by-directory" | "urn:rolecall:problem:invitation-not-pending" | "urn:rolecall:problem:slug-taken" | "urn:rolecall:problem:not-an-admin-at-clerk" | "urn:rolecall:problem:overtaken" | "urn:rolecall:problem:idempotency-in-progress" | "urn:rolecall:problem:revision-not-reached" | "urn:rolecall:problem:stale" | "urn:rolecall:problem:internal" | "urn:rolecall:problem:unavailable";
+            type: "urn:rolecall:problem:bad-request" | "urn:rolecall:problem:unauthenticated" | "urn:rolecall:problem:session-ended" | "urn:rolecall:problem:forbidden" | "urn:rolecall:problem:no-active-workspace" | "urn:rolecall:problem:scope-missing" | "urn:rolecall:problem:workspace-not-listed" | "urn:rolecall:problem:cross-site" | "urn:rolecall:problem:no-route" | "urn:rolecall:problem:not-found" | "urn:rolecall:problem:unknown-route" | "urn:rolecall:problem:method-not-allowed" | "urn:rolecall:problem:too-large" | "urn:rolecall:problem:unsupported-media-type" | "urn:rolecall:problem:idempotency-key-reused" | "urn:rolecall:problem:too-many-changes" | "urn:rolecall:problem:cursor-expired" | "urn:rolecall:problem:too-many-followers" | "urn:rolecall:problem:clerk-unavailable" | "urn:rolecall:problem:accepted-not-recorded" | "urn:rolecall:problem:rate-limited" | "urn:rolecall:problem:commands-unavailable" | "urn:rolecall:problem:already-a-member" | "urn:rolecall:problem:invitation-not-unique" | "urn:rolecall:problem:quota-exceeded" | "urn:rolecall:problem:last-admin" | "urn:rolecall:problem:managed-by-directory" | "urn:rolecall:problem:invitation-not-pending" | "urn:rolecall:problem:slug-taken" | "urn:rolecall:problem:not-an-admin-at-clerk" | "urn:rolecall:problem:overtaken" | "urn:rolecall:problem:idempotency-in-progress" | "urn:rolecall:problem:revision-not-reached" | "urn:rolecall:problem:stale" | "urn:rolecall:problem:internal" | "urn:rolecall:problem:unavailable";
             /** @description For people. */
             title: string;
             /** @description The status of the answer. */
@@ -904,6 +992,11 @@ export interface components {
              * @enum {string}
              */
             scope?: "authorize" | "read" | "commands" | "audit:append";
+            /**
+             * Format: date-time
+             * @description Of `unavailable`, where replicas answer: the last instant of which the state was certain. What changed since may not be known anywhere that can be asked.
+             */
+            as_of?: string;
             /** @description The request's id, as in the header `X-Request-Id`. Tell it to who runs the service: the log has it. */
             request_id?: string;
             reason?: components["schemas"]["Reason"];
@@ -1122,6 +1215,45 @@ export interface components {
             };
         };
         /**
+         * @description Changes after the cursor were cut out of the log, or the cursor is from a database that a failover or a backup has replaced.
+         *     Forget what you know, and begin anew without a cursor.
+         */
+        CursorExpired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:rolecall:problem:cursor-expired",
+                 *       "title": "Cursor expired",
+                 *       "status": 410,
+                 *       "detail": "Changes after this cursor were cut out of the log, or the database has changed and some were lost. Forget what you know, and begin anew without a cursor."
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The service follows the feed with too many requests at once. One for each of its processes is enough. */
+        TooManyFollowers: {
+            headers: {
+                /** @description Seconds. */
+                "Retry-After": number;
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:rolecall:problem:too-many-followers",
+                 *       "title": "Too many followers",
+                 *       "status": 429,
+                 *       "detail": "This service follows the change feed with 256 requests already. One for each process is enough: it gets the changes of all workspaces."
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
          * @description No route has this path, whoever asks (`unknown-route`). A path that two programs could read differently, such as one with an
          *     escaped slash, is `not-found`.
          */
@@ -1302,6 +1434,7 @@ export interface components {
         /** @description The database or the signing keys can't be reached. Nothing was decided. */
         Unavailable: {
             headers: {
+                "Rolecall-As-Of": components["headers"]["CertainAsOf"];
                 /** @description Seconds. */
                 "Retry-After": number;
                 [name: string]: unknown;
@@ -1372,6 +1505,8 @@ export interface components {
          *     It is missing if neither is known.
          */
         AsOf: string;
+        /** @description Where replicas answer: the last instant of which the state was certain. */
+        CertainAsOf: string;
         /** @description Changes with the body, and with nothing else. */
         ETag: string;
         /** @description A cache of the caller's own may keep the answer, and must ask before each use of it. */
@@ -2409,6 +2544,99 @@ export interface operations {
             409: components["responses"]["RevisionNotReached"];
             500: components["responses"]["Internal"];
             503: components["responses"]["NotFreshOrUnavailable"];
+        };
+    };
+    listChanges: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A change's `cursor`, or the `next_cursor` of an answer. Left out: from the beginning. `latest`: after all changes so far.
+                 *     May be given once.
+                 */
+                after?: string;
+                /** @description The most changes that one answer may have. May be given once. */
+                limit?: number;
+                /** @description How many seconds the answer may wait for a change if there is none yet. May be given once. */
+                wait?: number;
+                /**
+                 * @description Only the changes of this workspace and those of the whole instance. Left out: those of all workspaces that the token may
+                 *     read. May be given once.
+                 */
+                workspace_id?: string;
+            };
+            header?: {
+                /** @description Of a stream, the `id` of the last event that arrived. Without a stream, it doesn't count. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes after the cursor, the oldest first. It may be none. */
+            200: {
+                headers: {
+                    Vary: "Accept";
+                    /** @description Of a stream: `no`, so that proxies pass events on at once. */
+                    "X-Accel-Buffering"?: "no";
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "cursor": "AQ5tTmhLCkeIvbHEg5BAmlAAAAAAAAAAEQAAAAAAAAAAAAZHYEw5gAA",
+                     *           "at": "2026-01-02T03:04:05.678Z",
+                     *           "workspace_id": "org_2nA1",
+                     *           "kind": "member.removed",
+                     *           "target": "user_2mK5",
+                     *           "user_id": "user_2mK5",
+                     *           "membership_id": "orgmem_2nA9",
+                     *           "role": "org:member",
+                     *           "revision": 42,
+                     *           "cause": "msg_2xR4"
+                     *         },
+                     *         {
+                     *           "cursor": "AQ5tTmhLCkeIvbHEg5BAmlAAAAAAAAAAEgAAAAAAAAAAAAZHYEw5gAA",
+                     *           "at": "2026-01-02T03:04:05.901Z",
+                     *           "workspace_id": null,
+                     *           "kind": "user.banned",
+                     *           "target": "user_2mK5",
+                     *           "user_id": "user_2mK5",
+                     *           "membership_id": null,
+                     *           "role": null,
+                     *           "revision": null,
+                     *           "cause": "msg_2xR5",
+                     *           "banned": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": "AQ5tTmhLCkeIvbHEg5BAmlAAAAAAAAAAEgAAAAAAAAAAAAZHYEw5gAA",
+                     *       "complete_until": "2026-01-02T03:04:06.012345Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FeedPage"];
+                    /**
+                     * @example retry: 1000
+                     *
+                     *     event: change
+                     *     id: AQ5tTmhLCkeIvbHEg5BAmlAAAAAAAAAAEQAAAAAAAAAAAAZHYEw5gAA
+                     *     data: {"cursor":"AQ5tTmhLCkeIvbHEg5BAmlAAAAAAAAAAEQAAAAAAAAAAAAZHYEw5gAA","at":"2026-01-02T03:04:05.678Z","workspace_id":"org_2nA1","kind":"member.removed","target":"user_2mK5","user_id":"user_2mK5","membership_id":"orgmem_2nA9","role":"org:member","revision":42,"cause":"msg_2xR4"}
+                     *
+                     *     event: heartbeat
+                     *     id: AQ5tTmhLCkeIvbHEg5BAmlAAAAAAAAAAEQAAAAAAAAAAAAZHYEw5gAA
+                     *     data: {"next_cursor":"AQ5tTmhLCkeIvbHEg5BAmlAAAAAAAAAAEQAAAAAAAAAAAAZHYEw5gAA","complete_until":"2026-01-02T03:04:06.012345Z"}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            410: components["responses"]["CursorExpired"];
+            429: components["responses"]["TooManyFollowers"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     authorize: {

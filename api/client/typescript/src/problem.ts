@@ -1,7 +1,7 @@
 import { AnswerError } from "./errors.js";
 
 /** The prefix of Rolecall's types. */
-const problemType = "urn:rolecall:problem:";
+export const problemType = "urn:rolecall:problem:";
 
 /**
  * A refusal, in the form of Rolecall's problems (RFC 9457). The texts are this package's own. Of

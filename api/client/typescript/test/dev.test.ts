@@ -132,7 +132,25 @@ test("the client and its examples ask a running Rolecall", { timeout: 120_000 },
     });
   }
 
-  await t.test("a member removed at Clerk is refused", async () => {
+  const { closeSockets } = await import("../examples/sockets.js");
+  process.env.ROLECALL_SERVICE_TOKEN = tokens.service;
+  const stop = new AbortController();
+  let closed = () => {};
+  const memberClosed = new Promise<void>((resolve) => (closed = resolve));
+  let caughtUp = () => {};
+  const waits = new Promise<void>((resolve) => (caughtUp = resolve));
+  const send = globalThis.fetch;
+  t.mock.method(globalThis, "fetch", (...question: Parameters<typeof fetch>) => {
+    if (String(question[0]).includes("wait=15")) { // it has caught up
+      caughtUp();
+    }
+    return send(...question);
+  });
+  const close = (left: string, userId: string) => (left === workspace && userId === dev.member ? closed() : undefined); // others have left before
+  const following = closeSockets(close, stop.signal);
+  await Promise.race([waits, following]);
+
+  await t.test("a member removed at Clerk is refused, and the sockets are closed", async () => {
     const removed = await fetch(dev.removal.url, { method: "DELETE", headers: { Authorization: `Bearer ${dev.removal.secret}` } });
     assert.equal(removed.status, 200);
     while (await rolecall.can({ userId: dev.member }, workspace, "reports:read")) {
@@ -141,6 +159,9 @@ test("the client and its examples ask a running Rolecall", { timeout: 120_000 },
     for (const ask of Object.values(apps)) {
       assert.equal((await ask(`Bearer ${tokens.member}`)).status, 404);
     }
+    await memberClosed;
+    stop.abort();
+    await assert.rejects(following, { name: "AbortError" });
   });
   assert.deepEqual(failures, []);
 });

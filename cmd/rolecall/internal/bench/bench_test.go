@@ -61,6 +61,9 @@ func BenchmarkWholeProgram(b *testing.B) {
 	b.Run("drain", s.drain)
 	b.Run("enforced", s.enforced)
 	b.Run("growth", s.growth)
+	b.Run("feed", s.feed)
+	b.Run("replicas", s.replicas)
+	b.Run("several", s.several)
 	if os.Getenv(withFlat) != "" {
 		b.Run("flat", s.flat)
 	}

@@ -43,5 +43,5 @@ func (s *suite) drain(b *testing.B) {
 		workers.stop(b)
 		return rate
 	})
-	requireMembers(b, db, sent)
+	requireMembers(b, db, sent, 0)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,6 +59,13 @@ func startClerk(b *testing.B) *clerk {
 		"ROLECALL_SERVICE_TOKEN_HASHES=bench:" + hash, "ROLECALL_LISTEN_ADDR=127.0.0.1:0", "ROLECALL_ADMIN_ADDR=127.0.0.1:0", "ROLECALL_STOP_DELAY=0s",
 	}
 	return c
+}
+
+// with returns the same Clerk with further settings of programs. The last of two values counts.
+func (c *clerk) with(settings ...string) *clerk {
+	more := *c
+	more.settings = slices.Concat(c.settings, settings)
+	return &more
 }
 
 // token makes a session token that outlives the benchmark.

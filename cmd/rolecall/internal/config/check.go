@@ -44,7 +44,7 @@ func (c Config) checkDatabases(which Parts) error {
 	if err != nil || configured == 0 {
 		return err
 	}
-	if _, err := pgpool.Split(configured, Shares(which), ExtraPool(which)); err != nil {
+	if _, err := pgpool.Split(configured, c.Shares(which), ExtraPool(which)); err != nil {
 		return fmt.Errorf("%s: %w", by, err)
 	}
 	return nil

@@ -20,11 +20,12 @@ func (c Config) RequireClerk() error {
 }
 
 // OpenClerk returns a client of Clerk's Backend API with the configured address, key and rate. The
-// client traces its calls if tracers isn't nil.
-func (c Config) OpenClerk(logger *slog.Logger, observe func(clerkapi.Call), tracers trace.TracerProvider) (*clerkapi.Client, error) {
+// client shares its budget with all that lease their calls at the same place. It traces its calls
+// if tracers isn't nil.
+func (c Config) OpenClerk(lease clerkapi.Lease, logger *slog.Logger, observe func(clerkapi.Call), tracers trace.TracerProvider) (*clerkapi.Client, error) {
 	client, err := clerkapi.New(clerkapi.Config{
 		URL: c.APIURL, SecretKey: c.SecretKey, CallsPerSecond: c.ClerkRate, ReadOnly: c.ClerkReadOnly,
-		Logger: logger, Observe: observe, Tracers: tracers,
+		Lease: lease, Logger: logger, Observe: observe, Tracers: tracers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_API_URL, CLERK_SECRET_KEY, ROLECALL_CLERK_RATE: %w", err)

@@ -21,12 +21,14 @@ import (
 
 // Config is everything that can be configured, from the environment and the files that it names for
 // secrets. The tag "secret" redacts a value where it is printed ("all" of it, or what isn't part of
-// a Postgres "url" or a "web" address); the values of the first two may come from files. "help" is
-// a value's line in .env.example and in docs/configuration.md, and "needed" says there what doesn't
-// work without it.
+// a Postgres "url", a list of "urls" or a "web" address); the values of all but the last may come
+// from files. "help" is a value's line in .env.example and in docs/configuration.md, and "needed"
+// says there what doesn't work without it.
 type Config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" needed:"everything" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); rolecall dev starts one if this is empty"`
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"URL of the same database with a role that may only read; the API reads through it; default: DATABASE_URL"`
+	ReplicaURLs       []string      `env:"ROLECALL_REPLICA_DATABASE_URLS" secret:"urls" help:"URLs of streaming replicas that may answer reads, comma-separated, each of one server; a comma in a password is %2C; default: only the primary answers"`
+	ReplicaMaxLag     time.Duration `env:"ROLECALL_REPLICA_MAX_LAG" envDefault:"250ms" help:"how long after the primary a replica's answers enforce a removal at the latest, from 50ms to 10s; what isn't proven to be within it is answered by the primary"`
 	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same database without a transaction pooler; needed if DATABASE_URL leads to one"`
 	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"the most connections that one process opens to Postgres; default: pool_max_conns of the URL, else as docs/operate.md says (Size the connections)"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" needed:"serve (not with --no-web)" help:"signing secret of the webhook endpoint (whsec_…); during a rotation both, comma-separated"`
@@ -47,7 +49,7 @@ type Config struct {
 	CORS              bool          `env:"ROLECALL_CORS" envDefault:"false" help:"let pages of CLERK_AUTHORIZED_PARTIES call the API from the browser (CORS)"`
 	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time between two sweeps, such as 90s, 1h or 7d; one runs at the start; 0 disables sweeps"`
 	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"share of all memberships that a sweep may remove without confirmation; ten are always allowed"`
-	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Look-ups of strangers may use half of this rate; commands are exempt"`
+	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that sweeps make to Clerk, those of all processes together; 0 takes a fifth of Clerk's limit, which your application shares. Look-ups of strangers may use half of this rate; commands are exempt"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, such as 90s, 1h or 7d; 0 keeps them for ever"`
 	LedgerRetention   time.Duration `env:"ROLECALL_LEDGER_RETENTION" envDefault:"400d" help:"how long webhooks that ended, and reports of sweeps, are kept in the ledger, such as 400d; at least 7d; 0 keeps them for ever"`
 	SessionRetention  time.Duration `env:"ROLECALL_SESSION_RETENTION" envDefault:"8d" help:"how long ends of sessions are kept, which refuse these sessions' tokens; at least 8d; longer if Clerk lets impersonated sessions live for more than a week; 0 keeps them for ever"`
@@ -96,7 +98,7 @@ func (c Config) missing(which Parts) (out []missingError) {
 
 // check returns an error for each wrong setting. A missing setting is not wrong.
 func (c Config) check(which Parts) error {
-	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk(), c.checkRetention()}
+	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkReplicas(), c.checkAddresses(which), c.checkClerk(), c.checkRetention()}
 	if _, err := c.ParsedOperatorTokens(); err != nil {
 		errs = append(errs, err)
 	}
@@ -244,6 +246,12 @@ func redact(how, value string) string {
 		return hide(value)
 	case how == "url":
 		return redactURL(value)
+	case how == "urls":
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			parts[i] = redactURL(parts[i])
+		}
+		return strings.Join(parts, ",")
 	case how == "web":
 		parts := strings.Split(value, ",")
 		for i := range parts {

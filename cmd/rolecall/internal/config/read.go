@@ -80,7 +80,7 @@ func parseConfig(given map[string]string) (cfg Config, faults []settingError) {
 			faults = append(faults, settingError{"the environment", err.Error()})
 		}
 	}
-	for _, list := range [][]string{cfg.SigningSecrets, cfg.AuthorizedParties} {
+	for _, list := range [][]string{cfg.SigningSecrets, cfg.AuthorizedParties, cfg.ReplicaURLs} {
 		for i := range list {
 			list[i] = strings.TrimSpace(list[i])
 		}

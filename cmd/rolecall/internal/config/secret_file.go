@@ -19,7 +19,7 @@ const (
 // FileVariable names the variable that may name a file with this setting's value; "" if only the
 // setting itself may give it. What must not be printed whole is a secret; an address isn't one.
 func (s Setting) FileVariable() string {
-	if s.secret == "all" || s.secret == "url" {
+	if s.secret == "all" || s.secret == "url" || s.secret == "urls" {
 		return s.Name + fileSuffix
 	}
 	return ""

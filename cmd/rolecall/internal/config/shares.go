@@ -16,10 +16,16 @@ const (
 	EventConns   = 4  // services' entries of the audit log
 	changeConns  = 4  // commands
 	consoleConns = 2  // pages of the console that read at a time; with the least connections they share those of the workers
-	adminConns   = 2  // so that a busy API can't turn /readyz red; also to notice a failover
+	// pulseConns write the pulses that replicas must show. Nothing else may delay them.
+	pulseConns = 1
+	adminConns = 2 // so that a busy API can't turn /readyz red; also to notice a failover
 
 	// workLeast is enough for a round of deliveries, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
+
+	// ReplicaConns is how many connections a process opens to each replica to read, and one more to
+	// look how far it is. They are the replica's own, and don't count as connections to the primary.
+	ReplicaConns = 12
 
 	// SpareConns is the number of connections that are left to others, such as `rolecall status`
 	// and psql, if Postgres allows fewer than wanted.
@@ -42,6 +48,23 @@ func Shares(which Parts) []pgpool.Share {
 			pgpool.Share{Name: "read", Least: 1, Usual: readConns}, pgpool.Share{Name: "events", Least: 1, Usual: EventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: changeConns})
 	}
 	return all
+}
+
+// Shares returns each pool's share of the connections of a process with this configuration.
+func (c Config) Shares(which Parts) []pgpool.Share {
+	all := Shares(which)
+	if c.UsesReplicas(which) {
+		all = append(all, pgpool.Share{Name: "pulses", Least: pulseConns, Usual: pulseConns})
+	}
+	return all
+}
+
+// Usual returns the default number of connections of a process with this configuration.
+func (c Config) Usual(which Parts) (n int) {
+	for _, s := range c.Shares(which) {
+		n += s.Usual
+	}
+	return n
 }
 
 // UsualOf returns the default number of connections of a process.

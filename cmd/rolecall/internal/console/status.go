@@ -28,7 +28,8 @@ type statusPage struct {
 	Step     time.Duration
 	Spans    []span
 	Span     string
-	Versions string // of the processes, if they differ
+	Versions string           // of the processes, if they differ
+	Replicas []health.Replica // of this process
 	Total    driftTotal
 }
 
@@ -62,7 +63,7 @@ func (c *Console) status(ctx context.Context, v *visit) (any, error) {
 	all := periods(minutes, shown.At, over)
 	return statusPage{
 		Snapshot: shown, Newest: newest, Charts: charts(all, over.step), Periods: measured(all), Step: over.step, Spans: spans(), Span: over.Name,
-		Versions: differing(shown.Processes), Total: totalOf(shown.Drift),
+		Versions: differing(shown.Processes), Replicas: now.Replicas, Total: totalOf(shown.Drift),
 	}, nil
 }
 

@@ -14,9 +14,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // maxConns is the most connections of a subcommand: one for its work, and one that holds a sweep's
@@ -116,4 +118,11 @@ func NameOf(ctx context.Context, db store.DBTX) (name string, err error) {
 		return "", fmt.Errorf("reach the database: %w", pgpool.Explain(err))
 	}
 	return name, nil
+}
+
+// LeaseCalls returns the place where all clients that call Clerk for this mirror lease their calls.
+func LeaseCalls(db store.DBTX) clerkapi.Lease {
+	return func(ctx context.Context, d clerksync.CallDemand) (clerksync.CallLease, error) {
+		return store.LeaseCalls(ctx, db, d)
+	}
 }

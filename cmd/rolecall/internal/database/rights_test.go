@@ -34,6 +34,32 @@ func TestMigrate_WithTheLeastRights(t *testing.T) {
 	require.Empty(t, left)
 }
 
+// TestCurrentHistory_OfARoleThatMayAskForLittle: what the server doesn't tell counts as equal.
+func TestCurrentHistory_OfARoleThatMayAskForLittle(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	require.NoError(t, database.MigrateURL(t.Context(), servicetest.AppRole(t, c, "")))
+	c.Exec("rolecall", "CREATE ROLE other; GRANT USAGE ON SCHEMA rolecall TO other; GRANT SELECT ON rolecall.database_identity TO other")
+	c.Exec("rolecall", `INSERT INTO rolecall.database_identity (system_identifier, timeline, noted_at) SELECT system_identifier::text, 1, now() FROM pg_control_system()`)
+	current := func() string {
+		return c.Value("rolecall", "SELECT coalesce(rolecall.current_history()::text, '') FROM (SELECT set_config('role', 'other', false)) AS other")
+	}
+	noted := c.Value("rolecall", "SELECT history::text FROM rolecall.database_identity")
+	require.Equal(t, noted, current())
+	c.Exec("rolecall", "UPDATE rolecall.database_identity SET system_identifier = '7'")
+	require.Empty(t, current(), "an ordinary role may ask for the cluster")
+	c.Exec("rolecall", "REVOKE EXECUTE ON FUNCTION pg_control_system FROM PUBLIC")
+	require.Equal(t, noted, current(), "what it may not ask counts as equal")
+	c.Exec("rolecall", "UPDATE rolecall.database_identity SET timeline = 7")
+	require.Empty(t, current())
+	c.Exec("rolecall", "REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC")
+	require.Equal(t, noted, current())
+
+	standby := c.Standby()
+	require.Empty(t, standby.Value("rolecall", "SELECT coalesce(rolecall.current_history()::text, '')"), "in recovery")
+	require.Equal(t, noted, standby.Value("rolecall", "SELECT history::text FROM rolecall.database_identity"), "as it was replayed")
+}
+
 // TestMigrate_NamesTheRoleThatMustHelp if its own role lacks a right.
 func TestMigrate_NamesTheRoleThatMustHelp(t *testing.T) {
 	t.Parallel()

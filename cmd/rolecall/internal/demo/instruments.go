@@ -35,7 +35,7 @@ func newInstruments(ctx context.Context, cfg config.Config, cleanup *cleanup.Sta
 		opened[i] = db
 	}
 	reading, sweeping := opened[0], opened[1]
-	clerk, err := cfg.OpenClerk(logger, nil, nil)
+	clerk, err := cfg.OpenClerk(database.LeaseCalls(reading), logger, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ const clerkPatience = 20 * time.Second
 // meetClerk asks Clerk which instance the secret key is of and, unless the settings say it, which
 // issuer its session tokens have.
 func (o *Own) meetClerk(ctx context.Context, logger *slog.Logger) (err error) {
-	if o.clerk, err = o.cfg.OpenClerk(logger, nil, nil); err != nil {
+	if o.clerk, err = o.cfg.OpenClerk(nil, logger, nil, nil); err != nil {
 		return SettingError{err}
 	}
 	o.cleanup.Add("client of Clerk", func(context.Context) error { o.clerk.Close(); return nil })

@@ -94,7 +94,7 @@ func (d *doctor) clerkLists(ctx context.Context) []Finding {
 }
 
 func (d *doctor) instance(ctx context.Context) []Finding {
-	instance, err := d.clerk.Instance(ctx)
+	instance, err := d.clerk.Instance(clerkapi.Interactive(ctx, clerkapi.ForCommand))
 	if err != nil {
 		return []Finding{bad("Clerk instance", clerkCure(err), "Clerk doesn't name it: %s", clerkSays(err))}
 	}
@@ -116,7 +116,7 @@ func membersNeed() []clerksync.Resource {
 
 func (d *doctor) list(ctx context.Context, resource clerksync.Resource) Finding {
 	check := fmt.Sprintf("Clerk's list of %ss", resource)
-	page, err := d.clerk.List(ctx, resource, clerksync.PageRequest{Limit: 1})
+	page, err := d.clerk.List(clerkapi.Interactive(ctx, clerkapi.ForCommand), resource, clerksync.PageRequest{Limit: 1})
 	switch {
 	case err == nil && page.Total >= 0:
 		return fine(check, "it answers, with %d in all", page.Total)

@@ -128,13 +128,17 @@ func (d *doctor) risks(setting string, r pgpool.Report, needs pgpool.Needs) (fou
 	if !r.Fsync || !r.FullPages {
 		found = append(found, doubtful(setting, "set fsync and full_page_writes to on", "Postgres may lose committed data in a crash"))
 	}
+	if r.Identity.Timeline == 0 && setting == d.cfg.DirectSetting() {
+		found = append(found, doubtful(setting, "see docs/scale.md, Ask what your role may read",
+			"Postgres doesn't tell the role %s its timeline: a failover is only noticed if it loses what a running process acknowledged", r.User))
+	}
 	if r.Superuser {
 		found = append(found, doubtful(setting, "give Rolecall a role of its own that owns the schema "+migrations.Schema+" and nothing else",
 			"the role %s is a superuser", r.User))
 	}
 	wanted, _, err := d.cfg.LimitOf()
 	if wanted == 0 {
-		wanted = config.UsualOf(d.which)
+		wanted = d.cfg.Usual(d.which)
 	}
 	if allowed := r.Limit - config.SpareConns; err == nil && setting == d.cfg.DirectSetting() && r.Limiter != "" && wanted > allowed {
 		found = append(found, doubtful(setting, fmt.Sprintf("raise the limit, or set ROLECALL_MAX_CONNECTIONS to %d", allowed),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -65,7 +66,7 @@ func (d *doctor) mirrored(ctx context.Context) []Finding {
 	case d.clerk == nil:
 		return []Finding{fine("instance of the mirror", "%s", known)}
 	}
-	instance, err := d.clerk.Instance(ctx)
+	instance, err := d.clerk.Instance(clerkapi.Interactive(ctx, clerkapi.ForCommand))
 	if err == nil && instance.ID != known {
 		return []Finding{bad("instance of the mirror", "correct CLERK_SECRET_KEY or DATABASE_URL: they are of two environments",
 			"the mirror is of %s, and the secret key of %s", known, instance.ID)}

@@ -18,20 +18,24 @@ const (
 	AlarmQuarantined  AlarmName = "deliveries_quarantined"
 	AlarmPaused       AlarmName = "queue_paused"
 	AlarmDatabase     AlarmName = "database_changed"
+	AlarmLost         AlarmName = "acknowledged_lost"
 	AlarmLockout      AlarmName = "nobody_gets_in"
 	AlarmPolicy       AlarmName = "policy_refused"
+	AlarmReplicas     AlarmName = "replica_away"
 )
 
 // AlarmNames lists all alarms.
 func AlarmNames() []AlarmName {
 	return append([]AlarmName{
 		AlarmNeverSwept, AlarmOverdue, AlarmAborted, AlarmBehind, AlarmRolesRefused, AlarmSilent, AlarmNoWebhook, AlarmStuck,
-		AlarmQuarantined, AlarmPaused, AlarmDatabase,
+		AlarmQuarantined, AlarmPaused, AlarmDatabase, AlarmLost,
 	}, ownAlarmNames()...)
 }
 
 // ownAlarmNames lists the alarms that a process knows of itself, without the database.
-func ownAlarmNames() []AlarmName { return []AlarmName{AlarmLockout, AlarmPolicy} }
+func ownAlarmNames() []AlarmName {
+	return []AlarmName{AlarmLockout, AlarmPolicy, AlarmReplicas}
+}
 
 // Alarm is a fault that needs an operator's attention.
 type Alarm struct {

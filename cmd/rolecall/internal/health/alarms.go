@@ -28,7 +28,7 @@ func (s Situation) Alarms() []Alarm {
 	found := []Alarm{} // in JSON a list, also without any
 	for _, check := range []func() (Alarm, bool){
 		s.neverSwept, s.overdue, s.aborted, s.behind, s.rolesRefused, s.silent, s.noWebhook, s.stuck, s.quarantined, s.paused,
-		s.databaseChanged,
+		s.databaseChanged, s.acknowledgedLost,
 	} {
 		if a, ok := check(); ok {
 			found = append(found, a)
@@ -39,7 +39,7 @@ func (s Situation) Alarms() []Alarm {
 
 // ownAlarms returns the alarms that a process knows of itself.
 func (s Situation) ownAlarms() (found []Alarm) {
-	for _, check := range []func() (Alarm, bool){s.lockedOut, s.policyRefused} {
+	for _, check := range []func() (Alarm, bool){s.lockedOut, s.policyRefused, s.replicasAway} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}

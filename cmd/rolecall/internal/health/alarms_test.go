@@ -114,6 +114,13 @@ func TestAlarms_OfEachSituation(t *testing.T) {
 		"paused, and no access depends on it": {
 			func(s *Situation) { s.PausedQueues = []string{"upkeep"} }, []AlarmName{AlarmPaused}, []string{"are paused: upkeepresume"},
 		},
+		"a failover lost what was acknowledged": {
+			func(s *Situation) {
+				s.Lost = store.Lost{Deliveries: 3, Entries: 2, More: true, First: ago(3 * time.Minute), Last: ago(2 * time.Minute)}
+			},
+			[]AlarmName{AlarmLost},
+			[]string{"at least 3 deliveries, 2 entries of services", "11:57:00Z to 2026-03-01T11:58:00Z", "append them again"},
+		},
 		"another database": {
 			func(s *Situation) { s.DatabaseChangedAt, s.DatabaseChange = ago(time.Minute), "from here to there" },
 			[]AlarmName{AlarmDatabase},

@@ -32,7 +32,7 @@ type Collector struct {
 	sweepsEvery time.Duration
 	own         func() Own
 
-	lastDelivery, lastClean, drift, alarm, notice, running, needing *prometheus.Desc
+	lastDelivery, lastClean, drift, alarm, notice, running, needing, calls *prometheus.Desc
 
 	mu     sync.Mutex // a second scrape waits for the first one's reading
 	kept   Situation
@@ -56,13 +56,15 @@ func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, own func() Own) *
 		notice: desc("rolecall_notice", "1 if an operator should know something (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
 		needing: desc("rolecall_workspaces_needing_attention",
 			"Workspaces that need attention, by what they need, as the last round found them; NaN while nothing can be said.", "kind"),
+		calls: desc("rolecall_clerk_calls",
+			"Calls to Clerk's API of all processes in the last ten seconds, those included that are leased for the next two; NaN if the database can't tell."),
 		running: desc("rolecall_sweep_running", "1 while any process sweeps, 0 if none does, NaN if the database can't tell."),
 	}
 }
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.drift, c.alarm, c.notice, c.running, c.needing} {
+	for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.drift, c.alarm, c.notice, c.running, c.needing, c.calls} {
 		descs <- d
 	}
 }
@@ -74,7 +76,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	now, err := c.Situation()
 	if err != nil {
-		for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.running} {
+		for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.running, c.calls} {
 			gauge(d, math.NaN())
 		}
 		for _, name := range AlarmNames() {
@@ -97,6 +99,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(c.lastClean, now.secondsSince(clean))
 	gauge(c.running, number(now.SweepRunning))
+	gauge(c.calls, float64(now.ClerkCalls))
 	now.Own = c.own()
 	alarms := now.Alarms()
 	for _, name := range AlarmNames() {
@@ -145,6 +148,14 @@ func (c *Collector) Situation() (Situation, error) {
 		c.until = time.Now().Add(failureKept)
 	}
 	return c.kept, c.failed
+}
+
+// Forget makes the next question read the situation anew: something has happened that must be shown
+// at once.
+func (c *Collector) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = time.Time{}
 }
 
 func (c *Collector) read() (Situation, error) {

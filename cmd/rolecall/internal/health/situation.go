@@ -27,6 +27,7 @@ type Situation struct {
 type Own struct {
 	Lockout       *auth.Lockout // of users; nil if there is none
 	PolicyRefused error         // why its policy is another one than its file's; nil if it isn't
+	Replicas      []Replica     // from which it reads
 }
 
 // NewSituation reads a status as a process with this configuration sees it.

@@ -26,8 +26,11 @@ type Snapshot struct {
 	// Needing says how many workspaces have each need; null while nothing can be said.
 	Needing   map[clerksync.Need]int64 `json:"workspaces_needing_attention"`
 	Processes []Process                `json:"processes"` // that run, the oldest first
-	Alarms    []Alarm                  `json:"alarms"`
-	Notices   []Notice                 `json:"notices"` // facts that need no action
+	// ClerkCalls is how many calls to Clerk all processes together have sent in the last ten
+	// seconds, or leased for the next two.
+	ClerkCalls int64    `json:"clerk_calls"`
+	Alarms     []Alarm  `json:"alarms"`
+	Notices    []Notice `json:"notices"` // facts that need no action
 }
 
 // sweepStatus is a sweep that ended.
@@ -69,7 +72,7 @@ type DriftCount struct {
 func SnapshotOf(s Situation) (Snapshot, error) {
 	shown := Snapshot{
 		At: s.At.UTC(), Waiting: s.Waiting, Quarantined: s.Quarantined, SweepRunning: s.SweepRunning,
-		Drift: []DriftCount{}, Needing: s.needing(), Processes: s.ShownProcesses(), Alarms: s.Alarms(), Notices: s.notices(),
+		Drift: []DriftCount{}, Needing: s.needing(), Processes: s.ShownProcesses(), ClerkCalls: s.ClerkCalls, Alarms: s.Alarms(), Notices: s.notices(),
 	}
 	shown.LastDeliveryAt, shown.LastDelivery = s.since(s.LastDelivery)
 	_, shown.OldestWaiting = s.since(s.OldestWaiting)

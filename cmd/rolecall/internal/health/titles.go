@@ -25,10 +25,14 @@ func (n AlarmName) Title() string {
 		return "Queues are paused"
 	case AlarmDatabase:
 		return "The database is another one than before"
+	case AlarmLost:
+		return "A failover lost what was acknowledged"
 	case AlarmLockout:
 		return "No user gets in"
 	case AlarmPolicy:
 		return "The policy file is refused"
+	case AlarmReplicas:
+		return "A replica doesn't answer"
 	default:
 		return string(n)
 	}

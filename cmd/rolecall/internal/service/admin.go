@@ -24,13 +24,12 @@ const checkTimeout = time.Second
 // startAdmin serves probes, metrics and the console, on a listener of their own that faces no
 // customer.
 func (s *Service) startAdmin(ctx context.Context) error {
-	collector := health.NewCollector(s.admins, s.cfg.SweepsEvery(), s.own)
-	s.metrics.registry.MustRegister(collector)
+	s.metrics.registry.MustRegister(s.health)
 	listener, err := s.listen(ctx, "admin", "ROLECALL_ADMIN_ADDR", s.cfg.AdminAddr)
 	if err != nil {
 		return err
 	}
-	pages, err := s.console(collector, listener.Addr())
+	pages, err := s.console(listener.Addr())
 	if err != nil {
 		return err
 	}
@@ -46,14 +45,14 @@ func (s *Service) startAdmin(ctx context.Context) error {
 }
 
 // console wires the operators' console.
-func (s *Service) console(collector *health.Collector, addr net.Addr) (*console.Console, error) {
+func (s *Service) console(addr net.Addr) (*console.Console, error) {
 	operators, err := s.cfg.ParsedOperatorTokens()
 	if err != nil {
 		return nil, err
 	}
 	tcp, ok := addr.(*net.TCPAddr)
 	return console.New(console.Config{
-		Pool: s.pages, Operators: operators, Loopback: ok && tcp.IP.IsLoopback(), Situation: collector.Situation, Own: s.own,
+		Pool: s.pages, Operators: operators, Loopback: ok && tcp.IP.IsLoopback(), Situation: s.health.Situation, Own: s.own,
 		Instance: s.instance.String,
 		Policy: func(ctx context.Context) support.ConfiguredPolicy {
 			read, err := s.cfg.Policy(ctx)
@@ -66,7 +65,8 @@ func (s *Service) console(collector *health.Collector, addr net.Addr) (*console.
 // ready answers 200 if this process should get traffic. It must have started and not be stopping.
 // The database must answer, be writable, and have a fitting schema. If this process sweeps, a first
 // sweep must be over: an empty mirror would refuse all users. An overdue later sweep turns nothing
-// red: answers continue, and say how old they are.
+// red: answers continue, and say how old they are. Nor does something acknowledged that a failover
+// lost, for the same reason, and because it would turn all processes red at once; it is named.
 func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 	switch { // without the database: a balancer learns it at once
 	case s.draining.Load():
@@ -90,8 +90,17 @@ func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the first comparison with Clerk hasn't gone through, so that the mirror may lack members: `rolecall status` says why",
 			http.StatusServiceUnavailable)
 	default:
-		_, _ = w.Write([]byte("ok\n")) // the caller has gone: nothing is left to do
+		_, _ = fmt.Fprint(w, "ok\n", s.lostLine(ctx)) // the caller has gone: nothing is left to do
 	}
+}
+
+// lostLine names what a failover lost; "" if nothing is known to be missing.
+func (s *Service) lostLine(ctx context.Context) string {
+	lost, err := store.ReadLost(ctx, s.admins)
+	if err != nil || !lost.Any() {
+		return "" // a database that doesn't answer turns the next probe red
+	}
+	return health.TellLost(lost) + " are missing after a failover; until a sweep has gone through, answers show what the database has\n"
 }
 
 // othersAnswer returns an error unless the databases behind the other pools' URLs answer. A pool

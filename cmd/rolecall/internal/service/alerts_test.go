@@ -275,7 +275,9 @@ func TestUnknownIn(t *testing.T) {
 func usedService(t *testing.T) *servicetest.Bundle {
 	t.Helper()
 	url := pgtest.URL(t)
-	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
+	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk, func(_ *servicetest.Bundle, c *config.Config) {
+		c.ReplicaURLs, c.ReplicaMaxLag = []string{"postgres://nobody@127.0.0.1:1/rolecall"}, replicaMaxLag // it is down
+	})
 	b.Open(t, url)
 	useAll(t, b)
 	return b

@@ -28,7 +28,7 @@ func (s *Service) lockout() *auth.Lockout {
 
 // own returns what this process knows of itself.
 func (s *Service) own() health.Own {
-	own := health.Own{Lockout: s.lockout()}
+	own := health.Own{Lockout: s.lockout(), Replicas: s.ownReplicas()}
 	if s.policy != nil {
 		own.PolicyRefused = s.policy.Refused()
 	}

@@ -13,6 +13,7 @@ import (
 	jobscommand "github.com/callmine/rolecall/jobs/command"
 	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/jobs/sweep"
+	"github.com/callmine/rolecall/store"
 )
 
 // startClerk opens the client of Clerk's API, and learns the instance whose deliveries are ours.
@@ -27,7 +28,7 @@ func (s *Service) startClerk(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	if s.clerk, err = s.cfg.OpenClerk(s.logger, s.metrics.called, s.tracing.Provider()); err != nil {
+	if s.clerk, err = s.cfg.OpenClerk(database.LeaseCalls(s.work), s.logger, s.metrics.called, s.tracing.Provider()); err != nil {
 		return err
 	}
 	s.metrics.registry.MustRegister(newClerkCollector(s.clerk.Usage))
@@ -39,7 +40,9 @@ func (s *Service) startClerk(ctx context.Context) (err error) {
 const (
 	// learnTimeout bounds one question for the instance.
 	learnTimeout = 3 * time.Second
-	// learnEvery is the pause between questions while Clerk doesn't answer.
+	// learnSoon is the pause before the second question, if Clerk didn't answer the first.
+	learnSoon = time.Second
+	// learnEvery is the pause between later questions.
 	learnEvery = 10 * time.Second
 )
 
@@ -56,13 +59,11 @@ func (s *Service) checkInstance(ctx context.Context) {
 	asking.Go(func() {
 		answered := s.askInstance(ctx)
 		close(s.asked)
-		ticker := time.NewTicker(learnEvery)
-		defer ticker.Stop()
-		for !answered {
+		for wait := learnSoon; !answered; wait = learnEvery {
 			select {
 			case <-ctx.Done():
 				return
-			case <-ticker.C:
+			case <-time.After(wait):
 				answered = s.askInstance(ctx)
 			}
 		}
@@ -98,7 +99,7 @@ func (s *Service) askInstance(ctx context.Context) bool {
 	if want != "" {
 		s.instance.Store(&want)
 	}
-	instance, err := s.clerk.Instance(ctx)
+	instance, err := s.clerk.Instance(clerkapi.Interactive(ctx, clerkapi.ForRemoval)) // until then, even removals wait
 	switch {
 	case err != nil:
 		s.logger.WarnContext(ctx, "Clerk doesn't name the instance of the secret key", "error", err, "instance_id", want)
@@ -176,7 +177,10 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 
 // commander returns the commander, which carries commands out.
 func (s *Service) commander() (*jobscommand.Commander, error) {
-	return jobscommand.New(jobscommand.Config{Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger})
+	return jobscommand.New(jobscommand.Config{
+		Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger,
+		Acknowledged: func(id string) { s.acknowledged.Remember(store.AcknowledgedCommand, id) },
+	})
 }
 
 // instanceID is the Clerk instance whose deliveries are ours; "" while it isn't known.

@@ -23,14 +23,14 @@ func connections(ctx context.Context, cfg config.Config, which config.Parts, rep
 		logger.InfoContext(ctx, "there is a session pooler: this process opens no more connections than pgbouncer has servers by default. "+
 			"Set ROLECALL_MAX_CONNECTIONS to the number of servers that the pooler has for this process", "connections", limit)
 	case configured == 0:
-		limit = config.UsualOf(which)
+		limit = cfg.Usual(which)
 	}
 	if allowed := report.Limit - config.SpareConns; report.Limiter != "" && limit > allowed {
 		logger.WarnContext(ctx, "Postgres allows fewer connections than this process would open: it opens as many as fit, less two for others",
 			"connections", allowed, "wanted", limit, "limited_by", report.Limiter, "limit", report.Limit)
 		limit, by = allowed, fmt.Sprintf("the limit of %s, %d, less %d for others", report.Limiter, report.Limit, config.SpareConns)
 	}
-	sizes, err := pgpool.Split(limit, config.Shares(which), config.ExtraPool(which))
+	sizes, err := pgpool.Split(limit, cfg.Shares(which), config.ExtraPool(which))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", by, err)
 	}

@@ -222,7 +222,7 @@ func TestConnections_RecoverFromReadOnlyByThemselves(t *testing.T) {
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'rolecall' AND pid <> pg_backend_pid()")
 	require.Eventually(t, func() bool { // for this reason, not because its session was ended
 		return !ping() && strings.Contains(b.Log.String(), "read-only")
-	}, 5*time.Second, 50*time.Millisecond)
+	}, 30*time.Second, 50*time.Millisecond, "%s", b.Log)
 	status, _ := b.Text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	c.Exec("", "ALTER DATABASE rolecall RESET default_transaction_read_only")

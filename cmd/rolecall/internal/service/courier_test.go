@@ -19,16 +19,17 @@ import (
 
 // TestHostileCourier lets a random history happen at Clerk. A courier that repeats, reorders and
 // delays delivers its events to the whole program. Then the API's answers must match the
-// simulator's directory.
+// simulator's directory, and so must the members whom a consumer of the change feed knows.
 func TestHostileCourier(t *testing.T) {
 	t.Parallel()
-
-	b := servicetest.Setup(t, nil)
+	b, consumer := startFollowed(t)
 	rapid.Check(t, func(rt *rapid.T) {
+		consumer.begin(rt)
 		h := newHistory(t, rt, b)
 		rt.Repeat(h.actions())
 		h.deliver(svixsim.Faults{Repeat: 0.2, Delay: 0.2, Replay: 0.2})
 		h.compare()
+		consumer.compare(h)
 	})
 }
 

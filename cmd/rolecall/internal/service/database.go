@@ -31,8 +31,7 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if err := migrations.Check(ctx, s.admins); err != nil {
 		return err
 	}
-	s.watchDatabase(ctx)
-	return nil
+	return s.openReplicas(ctx, o, which)
 }
 
 // checkDatabase returns an error unless the database can be reached and all URLs lead to it: a

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,46 +46,58 @@ func swept(t *testing.T, db store.DBTX) {
 	}, 30*time.Second, 10*time.Millisecond)
 }
 
-// failoverBundle is a service whose Postgres has a streaming standby that lacks the last removal.
+// failoverBundle is a service whose Postgres has a streaming standby.
 type failoverBundle struct {
 	*servicetest.Bundle
 	primary, standby *pgtest.Cluster
 	name             *pgtest.Switch
 	url              string
-	workspace, token string // of the removed member
+	workspace        string
+	admin, member    string
+	other            string // another member
+	token            string // of the removed member
+	lost             int    // deliveries about the removal
 }
 
-func setupFailover(t *testing.T) *failoverBundle {
+// startFailover starts a service on a primary with a standby that has all.
+func startFailover(t *testing.T) *failoverBundle {
 	t.Helper()
 	f := &failoverBundle{primary: pgtest.NewCluster(t, nil)}
 	f.name = pgtest.NewSwitch(t, f.primary.Addr())
 	f.url = f.name.URL(f.primary.Migrated("rolecall"))
 	f.Bundle = servicetest.Start(t, f.url, nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand)
 	f.Open(t, f.url)
-	workspace, _, member, messages := servicetest.Team(t, f.Bundle)
-	f.workspace, f.token = workspace, f.Token(t, member)
-	f.Send(t, messages...)
+	workspace, admin, member, messages := servicetest.Team(t, f.Bundle)
+	f.workspace, f.admin, f.member, f.token = workspace, admin, member, f.Token(t, member)
+	other, err := f.Clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	_, err = f.Clerk.AddMember(workspace, other.ID, clerksim.RoleMember)
+	require.NoError(t, err)
+	f.other = other.ID
+	f.Send(t, append(messages, f.Clerk.Drain()...)...)
 	swept(t, f.DB)
 	require.Equal(t, http.StatusOK, f.May(t, f.token, workspace, "reports:read"))
-
 	f.standby = f.primary.Standby()
-	f.standby.Exec("", "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()") // it lags from now on
-	require.Eventually(t, func() bool {
-		return f.standby.Value("", "SELECT count(*)::text FROM pg_stat_wal_receiver") == "0"
-	}, 10*time.Second, 10*time.Millisecond)
-	require.NoError(t, f.Clerk.RemoveMember(workspace, member))
-	f.Send(t, f.Clerk.Drain()...)
-	require.Equal(t, http.StatusNotFound, f.May(t, f.token, workspace, "reports:read"), "acknowledged and enforced")
+	t.Cleanup(func() { require.NoError(t, f.Service.Stop(context.WithoutCancel(t.Context()))) }) // before its database: it would wait
 	return f
 }
 
-// TestFailover_LosingARemovalRefusesItAgain: the alarm is on, a sweep begins by itself, and the
-// removed member is refused again.
-func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
-	servicetest.NeedsSurroundings(t)
-	t.Parallel()
-	f := setupFailover(t)
-	held := make(chan struct{}) // the sweep waits, so that the test sees the alarm
+// setupFailover is startFailover with a standby that lacks the last removal.
+func setupFailover(t *testing.T) *failoverBundle {
+	t.Helper()
+	f := startFailover(t)
+	f.standby.StopReceiving()
+	require.NoError(t, f.Clerk.RemoveMember(f.workspace, f.member))
+	removal := f.Clerk.Drain()
+	f.Send(t, removal...)
+	f.lost = len(removal)
+	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"), "acknowledged and enforced")
+	return f
+}
+
+// holdSweeps makes each sweep wait at its first list, so that a test sees what is so before it.
+func (f *failoverBundle) holdSweeps() (release func()) {
+	held := make(chan struct{})
 	f.Faults.Slow(func(ctx context.Context) error {
 		select {
 		case <-held:
@@ -92,6 +105,12 @@ func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 		}
 		return ctx.Err()
 	}, clerksim.OnRoute("GET /organizations"))
+	return sync.OnceFunc(func() { close(held) })
+}
+
+// failOver crashes the primary, and promotes the standby at the same address.
+func (f *failoverBundle) failOver(t *testing.T) *pgxpool.Pool {
+	t.Helper()
 	f.primary.Crash()
 	f.standby.Promote()
 	f.name.Turn(f.standby.Addr())
@@ -99,13 +118,107 @@ func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	require.Eventually(t, func() bool { return health.HasAlarm(alarmed(t, db), health.AlarmDatabase) }, 10*time.Second, 10*time.Millisecond, "%s", f.Log)
+	return db
+}
+
+// shows waits until /metrics has a line.
+func (f *failoverBundle) shows(t *testing.T, line string, within time.Duration) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, text := f.Text(t, "/metrics")
+		return strings.Contains(text, line+"\n")
+	}, within, 20*time.Millisecond, line)
+}
+
+// TestFailover_LosingARemovalRefusesItAgain: what was lost is known within five seconds and named
+// everywhere, a sweep begins by itself, and the removed member is refused again.
+func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := setupFailover(t)
+	before := asOf(t, f.Bundle, f.Token(t, f.admin), f.workspace)
+	release := f.holdSweeps()
+	began := time.Now()
+	db := f.failOver(t)
+	f.shows(t, `rolecall_alarm{name="acknowledged_lost"} 1`, 10*time.Second)
+	t.Logf("the alarm came %s after the crash", time.Since(began))
+	require.Less(t, time.Since(began), 5*time.Second)
+	alarms := alarmed(t, db)
+	require.True(t, health.HasAlarm(alarms, health.AlarmDatabase))
+	require.True(t, health.HasAlarm(alarms, health.AlarmLost), "other processes and `rolecall status` know it from the database")
+	require.Contains(t, alarms[len(alarms)-1].Detail, fmt.Sprintf("%d deliveries are missing", f.lost))
 	require.Contains(t, f.Log.String(), "the database is another one than before")
-	close(held)
+	require.Regexp(t, `timeline 2: the old one had written up to 0/[0-9A-F]+ at least, and the new one was at 0/[0-9A-F]+`,
+		f.standby.Value("rolecall", "SELECT change FROM rolecall.database_identity"), "how far it had got")
+	require.Contains(t, f.Log.String(), "the database lacks what this process acknowledged")
+	f.shows(t, fmt.Sprintf(`rolecall_acknowledged_lost_total{kind="delivery"} %d`, f.lost), 5*time.Second)
+	status, text := f.Text(t, "/readyz")
+	require.Equal(t, http.StatusOK, status, "answers go on")
+	require.Contains(t, text, fmt.Sprintf("%d deliveries are missing after a failover", f.lost))
+	require.Equal(t, before, asOf(t, f.Bundle, f.Token(t, f.admin), f.workspace), "answers say how old they are")
+
+	release()
 	swept(t, db)
 	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"), "refused again")
-	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
+	require.True(t, asOf(t, f.Bundle, f.Token(t, f.admin), f.workspace).After(before))
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase) || health.HasAlarm(alarmed(t, db), health.AlarmLost))
+	f.shows(t, `rolecall_alarm{name="acknowledged_lost"} 0`, 10*time.Second)
+	_, text = f.Text(t, "/readyz")
+	require.Equal(t, "ok\n", text)
 	require.Equal(t, "failover", f.standby.Value("rolecall", "SELECT trigger FROM rolecall.sweeps ORDER BY id DESC LIMIT 1"))
+}
+
+// TestFailover_SynchronousStandbyLosesNothing: nothing is missing after it, and no alarm says so.
+func TestFailover_SynchronousStandbyLosesNothing(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := startFailover(t)
+	f.primary.Synchronous()
+	var acknowledged int
+	for range 5 {
+		_, _, _, messages := servicetest.Team(t, f.Bundle)
+		f.Send(t, messages...)
+		acknowledged += len(messages)
+	}
+	db := f.failOver(t)
+	swept(t, db)
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmLost))
+	require.NotContains(t, f.Log.String(), "the database lacks what this process acknowledged")
+	require.Equal(t, "0", f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.lost_acknowledgements"))
+}
+
+// TestFailover_DuringTheSweepAfterAFailover, by the old primary that joined again: the sweep begins
+// anew, and what both lost is repaired.
+func TestFailover_DuringTheSweepAfterAFailover(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := setupFailover(t)
+	release := f.holdSweeps()
+	defer release()
+	db := f.failOver(t)
+	f.shows(t, `rolecall_alarm{name="acknowledged_lost"} 1`, 10*time.Second)
+	require.Eventually(t, func() bool {
+		return f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.sweeps WHERE state = 'running'") == "1"
+	}, 10*time.Second, 10*time.Millisecond, "the sweep has begun")
+	f.primary.Follow(f.standby)
+	f.primary.StopReceiving()
+	require.NoError(t, f.Clerk.RemoveMember(f.workspace, f.other))
+	second := f.Clerk.Drain()
+	f.DB = db
+	f.Send(t, second...)
+	f.primary, f.standby = f.standby, f.primary
+	db = f.failOver(t)
+	require.Eventually(t, func() bool {
+		read, err := store.ReadLost(t.Context(), db)
+		return err == nil && read.Deliveries == int64(f.lost+len(second))
+	}, 10*time.Second, 20*time.Millisecond, "also what the first one lost: %s", f.Log)
+	release()
+	swept(t, db)
+	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"))
+	require.Equal(t, http.StatusNotFound, f.May(t, f.Token(t, f.other), f.workspace, "reports:read"))
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase) || health.HasAlarm(alarmed(t, db), health.AlarmLost))
+	require.Equal(t, "0", f.standby.Value("rolecall", `SELECT count(*)::text FROM rolecall.sweeps s, rolecall.database_identity i
+		WHERE s.state = 'clean' AND s.finished_at > i.changed_at AND s.started_at <= i.changed_at`), "no sweep goes on over a failover")
 }
 
 // TestFailover_BeforeTheProcessStarts is noticed at the start.

@@ -2,10 +2,12 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
 )
 
@@ -54,8 +56,9 @@ type logKind struct {
 	named   bool   // it names its object, and is always written
 	byRiver bool
 
-	ofDB     bool // it says that the database doesn't answer
-	ofSender bool // it says that a sender broke off or is refused
+	ofDB     bool          // it says that the database doesn't answer
+	refused  pgpool.Reason // why a session with it can't be used; "" for another fault
+	ofSender bool          // it says that a sender broke off or is refused
 }
 
 // note reads an attribute. The ids of deliveries and commands come from signed or internal work: no
@@ -68,6 +71,11 @@ func (k *logKind) note(a slog.Attr) {
 		k.named = true
 	}
 	k.ofDB = k.ofDB || aboutDatabase(a)
+	if err, ok := a.Value.Any().(error); ok {
+		if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
+			k.refused = refused.Reason
+		}
+	}
 	k.ofSender = k.ofSender || aboutSender(a)
 	k.byRiver = k.byRiver || a.Key == jobs.LoggedBy
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/store"
 	"github.com/callmine/rolecall/webhooks"
 )
@@ -20,7 +21,8 @@ import (
 const (
 	// maxTroubleKinds is how many kinds of lines about the database begin in one trouble with it; all
 	// of River's are one. The others are only counted. With the lines of the outage itself, that is
-	// less than ten.
+	// less than ten. The first line of each [pgpool.Reason] comes besides: it says what an operator
+	// has to do.
 	maxTroubleKinds = 5
 	// remindAfter is how often a lasting outage says what it left out.
 	remindAfter = 10 * time.Minute
@@ -29,11 +31,12 @@ const (
 // trouble is what the lines about a database that doesn't answer have in common. It ends when a
 // period passes without any.
 type trouble struct {
-	known  map[logKind]bool
-	left   map[string]int // lines that were left out, by message
-	total  int
-	period time.Duration
-	said   time.Time // when left was written last
+	known   map[logKind]bool
+	reasons map[pgpool.Reason]bool // that were written
+	left    map[string]int         // lines that were left out, by message
+	total   int
+	period  time.Duration
+	said    time.Time // when left was written last
 }
 
 // aboutDatabase reports whether an attribute says that the database doesn't answer. River writes
@@ -79,10 +82,14 @@ func (k *logKinds) troubled(kind logKind) (left bool) {
 		first = logKind{byRiver: true} // one of its lines says as much as a dozen
 	}
 	if k.trouble == nil {
-		k.trouble = &trouble{known: map[logKind]bool{}, left: map[string]int{}, period: logAgainAfter, said: time.Now()}
+		k.trouble = &trouble{known: map[logKind]bool{}, reasons: map[pgpool.Reason]bool{}, left: map[string]int{}, period: logAgainAfter, said: time.Now()}
 		time.AfterFunc(logAgainAfter, k.settle)
 	}
 	t := k.trouble
+	if kind.refused != "" && !t.reasons[kind.refused] {
+		t.reasons[kind.refused] = true
+		return false
+	}
 	if !t.known[first] && len(t.known) < maxTroubleKinds {
 		t.known[first] = true
 		return false

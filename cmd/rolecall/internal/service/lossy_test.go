@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/svixsim"
@@ -22,15 +21,17 @@ import (
 )
 
 // TestLossyCourier is the hostile courier, who now also loses deliveries. After one sweep, the API
-// agrees with the simulator's directory. That also holds if another sweep resumes an interrupted
-// one, if the world changes meanwhile, and if the lost deliveries come after all.
+// agrees with the simulator's directory, and so does a consumer of the change feed. That also holds
+// if another sweep resumes an interrupted one, if the world changes meanwhile, and if the lost
+// deliveries come after all.
 func TestLossyCourier(t *testing.T) {
 	t.Parallel()
-	b := servicetest.Setup(t, nil)
+	b, consumer := startFollowed(t)
 	clerk := &movingClerk{}
 	server := httptest.NewServer(clerk)
 	t.Cleanup(server.Close)
 	rapid.Check(t, func(rt *rapid.T) {
+		consumer.begin(rt)
 		h := newHistory(t, rt, b)
 		// Reads don't lag here. Otherwise a ban or deprovisioning from a nested copy would stay for
 		// some minutes if its event was stamped some milliseconds after the account was restored:
@@ -43,9 +44,11 @@ func TestLossyCourier(t *testing.T) {
 		h.late = nil
 		h.deliver(svixsim.Faults{Repeat: 0.2}) // the changes during the sweep
 		h.compare()
+		consumer.compare(h)
 		h.late = lost
 		h.deliver(svixsim.Faults{}) // after hours of trying
 		h.compare()
+		consumer.compare(h)
 	})
 }
 

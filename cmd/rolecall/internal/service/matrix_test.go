@@ -44,6 +44,7 @@ type route struct {
 	dead         int    // status that services get about a deleted workspace; 0 for that of success
 	alone        bool   // services use it for themselves only
 	usersOnly    bool   // services never use it
+	ownName      bool   // services read it in their own names, so that their tokens must name scopes
 	headers      []string
 	told         string // what only an allowing answer has; a refusal is a success, too
 }
@@ -113,6 +114,7 @@ func routes() []route {
 		{method: http.MethodGet, path: workspace + "/audit", kind: forMembers, permission: "audit:read", status: http.StatusOK},
 		{method: http.MethodGet, path: workspace + "/audit/export", kind: forMembers, permission: "audit:read", status: http.StatusOK},
 		{method: http.MethodPost, path: workspace + "/audit", body: `{"action":"report.run","target":"report_1"}`, kind: forServices, status: http.StatusCreated, dead: http.StatusNotFound, alone: true},
+		{method: http.MethodGet, path: "/v1/changes", kind: forServices, status: http.StatusOK, alone: true, ownName: true},
 		{
 			method: http.MethodPost, path: "/v1/authorize", kind: forServices, status: http.StatusOK,
 			body: `{"checks":[{"user_id":"{user_id}","workspace_id":"{workspace_id}","permission":"reports:read"}]}`,
@@ -178,6 +180,8 @@ func expected(c caller, r route) (status int, problem, reason string) {
 		return r.status, "", ""
 	case r.alone && c.onBehalf != "":
 		return http.StatusBadRequest, "bad-request", ""
+	case r.ownName: // the service's token names none
+		return http.StatusForbidden, "scope-missing", ""
 	case r.kind == forServices && c.workspace != "" && r.dead != 0:
 		return r.dead, "not-found", ""
 	case r.kind == forServices:

@@ -33,6 +33,7 @@ type metrics struct {
 	refreshed  *prometheus.CounterVec
 	calls      *prometheus.HistogramVec
 	pruned     *prometheus.CounterVec
+	lost       *prometheus.CounterVec
 	requests   *requestTimes
 }
 
@@ -75,6 +76,12 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, kind := range jobs.Prunables() {
 		m.pruned.WithLabelValues(string(kind))
 	}
+	m.lost = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_acknowledged_lost_total", Help: "What this process acknowledged and a failover lost, by kind.",
+	}, []string{"kind"})
+	for _, kind := range store.AcknowledgedKinds() {
+		m.lost.WithLabelValues(string(kind))
+	}
 	m.requests = newRequestTimes()
 	for _, result := range lookup.Results() {
 		m.refreshed.WithLabelValues(string(result))
@@ -97,8 +104,8 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
-	}, func() float64 { return oldestUnapplied(db) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.requests, thisBuild(), oldest,
+	}, func() float64 { return waitedSince(db, store.WaitsSince) })
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.lost, m.requests, thisBuild(), oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -119,10 +126,11 @@ func (m *metrics) called(c clerkapi.Call) {
 	m.calls.WithLabelValues(c.Route, strconv.Itoa(c.Status)).Observe(c.Took.Seconds())
 }
 
-func oldestUnapplied(db *pgxpool.Pool) float64 {
+// waitedSince returns how many seconds ago an instant was that the database tells.
+func waitedSince(db *pgxpool.Pool, since func(context.Context, store.DBTX) (time.Time, error)) float64 {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
-	at, err := store.WaitsSince(ctx, db)
+	at, err := since(ctx, db)
 	switch {
 	case err != nil:
 		return math.NaN()

@@ -30,7 +30,7 @@ func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 	t.Cleanup(db.Close)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(health.NewCollector(db, time.Hour, func() health.Own {
-		return health.Own{Lockout: &auth.Lockout{Refused: 5}, PolicyRefused: errors.New("no such file")}
+		return health.Own{Lockout: &auth.Lockout{Refused: 5}, PolicyRefused: errors.New("no such file"), Replicas: []health.Replica{{Away: time.Hour}}}
 	}))
 	families, err := registry.Gather()
 	require.NoError(t, err)
@@ -39,7 +39,7 @@ func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 		for _, metric := range family.GetMetric() {
 			seen[family.GetName()]++
 			value := metric.GetGauge().GetValue()
-			if family.GetName() == "rolecall_alarm" && slices.Contains([]health.AlarmName{health.AlarmLockout, health.AlarmPolicy}, health.AlarmName(metric.GetLabel()[0].GetValue())) {
+			if family.GetName() == "rolecall_alarm" && slices.Contains([]health.AlarmName{health.AlarmLockout, health.AlarmPolicy, health.AlarmReplicas}, health.AlarmName(metric.GetLabel()[0].GetValue())) {
 				require.InDelta(t, 1, value, 0)
 				continue
 			}
@@ -47,7 +47,7 @@ func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{
-		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1,
+		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1, "rolecall_clerk_calls": 1,
 		"rolecall_alarm": len(health.AlarmNames()), "rolecall_notice": len(health.NoticeNames()),
 		"rolecall_workspaces_needing_attention": len(clerksync.Needs()),
 	}, seen, "and no drift")

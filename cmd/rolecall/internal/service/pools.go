@@ -11,6 +11,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/internal/replica"
 	"github.com/callmine/rolecall/jobs/merge"
 )
 
@@ -32,6 +33,9 @@ const (
 	// adminFresh is how long a session of the admin pool lives: less than watchEvery, so that each
 	// check has a new one.
 	adminFresh = watchEvery / 2
+	// adminWithin bounds opening such a session, over all hosts: the next check must not wait for a
+	// server that hangs.
+	adminWithin = 1500 * time.Millisecond
 )
 
 // pools are all connections of a process to Postgres.
@@ -39,6 +43,8 @@ type pools struct {
 	accept, decide, read, events, changes pgpool.DB
 	work, queue, admins                   *pgxpool.Pool
 	pages                                 *pgxpool.Pool // of the console
+	replicas                              *replica.Set  // nil without any
+	replicaSources                        replica.Config
 	lineage                               *pgpool.Lineage
 	stats                                 poolStats // of all these
 }
@@ -58,6 +64,8 @@ func needsOf(pool string) pgpool.Needs {
 	case "console":
 		// Nothing that is served waits for a page, and no page holds anything up.
 		return pgpool.Needs{Write: true, LockTimeout: consoleLock, StatementTimeout: readStatement}
+	case "pulses":
+		return pgpool.Needs{Write: true, LockTimeout: replicaStatement, StatementTimeout: replicaStatement}
 	case "decide":
 		return pgpool.Needs{ReadOnly: true, ByKey: true, StatementTimeout: decideStatement}
 	case "read":
@@ -90,7 +98,9 @@ func (o opener) config(name string) pgpool.Config {
 	case o.cfg.Pooled() && perTransaction(name):
 		c.URL, c.Setting, c.Follows = o.cfg.DatabaseURL, "DATABASE_URL", true
 	case name == "admin":
-		c.Fresh = adminFresh
+		c.Fresh, c.Within = adminFresh, adminWithin
+	case name == "pulses":
+		c.Within = replicaConnect
 	case name == "queue":
 		c.MaxConns = max(1, c.MaxConns-1) // River's listener takes one out
 	}

@@ -19,7 +19,7 @@ import (
 func (s *Service) watched(handler http.Handler) http.Handler {
 	counted := request.Handler(handler, func(ctx context.Context, r *request.Record, e request.Ended) {
 		tracing.NameRequest(ctx, r.Method(), r.Route(), r.ID)
-		s.metrics.requests.of(r.Route(), r.Method(), e.Status).Observe(e.Took.Seconds())
+		s.metrics.requests.of(r.Route(), r.Method(), e.Status).Observe((e.Took - e.Waited).Seconds())
 		if s.cfg.AccessLog {
 			s.logAccess(ctx, r, e)
 		}
@@ -53,7 +53,7 @@ type requestSeries struct {
 func newRequestTimes() *requestTimes {
 	return &requestTimes{known: map[requestSeries]prometheus.Observer{}, HistogramVec: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "rolecall_http_request_seconds",
-		Help: "Requests to the public side by route, method and status (0: no answer, because the sender had gone), from the read head to the end of the answer.",
+		Help: "Requests to the public side by route, method and status (0: no answer, because the sender had gone), from the read head to the end of the answer, less the time in which a request waited for changes.",
 		// From a decision that shares a query, to more than any handler may take.
 		Buckets: []float64{0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 	}, []string{"route", "method", "status"})}

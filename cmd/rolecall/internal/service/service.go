@@ -20,9 +20,10 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/presence"
+	"github.com/callmine/rolecall/internal/changefeed"
 	"github.com/callmine/rolecall/internal/clerkapi"
-	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/request"
 	"github.com/callmine/rolecall/internal/tracing"
 	"github.com/callmine/rolecall/jobs"
@@ -49,6 +50,7 @@ type Service struct {
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
+	feed          *changefeed.Feed
 	authenticator *auth.Authenticator // nil if the process has no web side
 	asked         chan struct{}       // closed once Clerk was asked for the instance, or needn't be
 
@@ -58,8 +60,11 @@ type Service struct {
 	AdminAddr string // as bound
 	failed    chan error
 
-	failovers chan pgpool.Change // to be noted in the database
-	extras    Extras
+	failovers    chan change       // to be noted in the database
+	history      string            // of the database, as this process knew it last
+	acknowledged jobs.Acknowledged // lately
+	health       *health.Collector
+	extras       Extras
 }
 
 // Extras are what a service is given beside its configuration.
@@ -91,7 +96,7 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 	s := &Service{
 		logKinds: kinds,
 		cfg:      cfg, logger: logger, entries: auth.NewEntries(nil), failed: make(chan error, 2),
-		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}), extras: extras,
+		failovers: make(chan change, 4), asked: make(chan struct{}), extras: extras,
 	}
 	defer func() {
 		if err != nil {
@@ -108,7 +113,12 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 		return nil, err
 	}
 	s.metrics = newMetrics(s.admins)
+	s.health = health.NewCollector(s.admins, s.cfg.SweepsEvery(), s.own)
+	s.watchDatabase(ctx)
 	s.metrics.registry.MustRegister(newPoolCollector(s.stats))
+	if err := s.startReplicas(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.startAdmin(ctx); err != nil {
 		return nil, err
 	}
@@ -116,6 +126,9 @@ func StartWith(ctx context.Context, cfg config.Config, which config.Parts, logge
 		return nil, err
 	}
 	if err := s.startPresence(ctx, which); err != nil {
+		return nil, err
+	}
+	if err := s.startFeed(ctx, which); err != nil {
 		return nil, err
 	}
 	if err := s.startSides(ctx, which); err != nil {
@@ -187,11 +200,19 @@ const (
 	requestsTimeout = 16 * time.Second
 )
 
-// Drain turns /readyz red and keeps answering for a while, so that balancers notice and send no
-// more requests. Answers tell callers to close their connections. Drain ends early if a listener
-// dies.
-func (s *Service) Drain() error {
+// part tells balancers and consumers that this process stops.
+func (s *Service) part() {
 	s.draining.Store(true)
+	if s.feed != nil {
+		s.feed.Drain()
+	}
+}
+
+// Drain turns /readyz red and keeps answering for a while, so that balancers notice and send no
+// more requests. Answers tell callers to close their connections, and those who wait for changes
+// are answered. Drain ends early if a listener dies.
+func (s *Service) Drain() error {
+	s.part()
 	timer := time.NewTimer(s.cfg.StopDelay)
 	defer timer.Stop()
 	select {
@@ -205,7 +226,7 @@ func (s *Service) Drain() error {
 // Stop ends, in reverse, everything that Start began: HTTP first, then River, then the pools.
 // /readyz is red from the beginning.
 func (s *Service) Stop(ctx context.Context) error {
-	s.draining.Store(true)
+	s.part()
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
 	return s.cleanup.Run(ctx)
@@ -257,6 +278,9 @@ func (s *Service) countApplied(state clerksync.State, waited time.Duration) {
 	s.countEnded(state)
 	if state != clerksync.StateQuarantined {
 		s.counted.Applied(waited)
+	}
+	if state == clerksync.StateApplied {
+		s.feed.Nudge()
 	}
 }
 

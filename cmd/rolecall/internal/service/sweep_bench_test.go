@@ -62,14 +62,14 @@ func newSweepBench(b *testing.B, organizations, members int, rate float64) sweep
 	if rate == 0 {
 		rate = 1e6
 	}
-	client, err := clerkapi.New(clerkapi.Config{
-		URL: url + "/v1", SecretKey: key, CallsPerSecond: rate, Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(b, err)
-	b.Cleanup(client.Close)
 	pool, err := pgpool.Open(b.Context(), pgpool.Config{URL: pgtest.DurableURL(b), Name: "sweep", Needs: database.SweepNeeds()})
 	require.NoError(b, err)
 	b.Cleanup(pool.Close)
+	client, err := clerkapi.New(clerkapi.Config{
+		URL: url + "/v1", SecretKey: key, CallsPerSecond: rate, Lease: database.LeaseCalls(pool), Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(b, err)
+	b.Cleanup(client.Close)
 	sweeper, err := sweep.New(sweep.Config{Pool: pool, Clerk: client, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	return sweepBench{sweeper}

@@ -26,7 +26,7 @@ func (s *Service) webHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.accept, InstanceID: s.instance.String, Logger: s.logger, Ended: s.countEnded})
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.accept, InstanceID: s.instance.String, Logger: s.logger, Ended: s.countEnded, Acknowledged: &s.acknowledged})
 	if err != nil {
 		return nil, err
 	}
@@ -83,17 +83,20 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		return nil, err
 	}
 	cfg := api.Config{
-		DB: s.read, DecideDB: s.decide, EventDB: s.events, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
+		DB: s.read, DecideDB: s.decide, EventDB: s.events, Feed: s.feed, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
 		Snapshot: func(ctx context.Context, read func(store.DBTX) error) error {
 			return s.read.Snapshot(ctx, func(tx pgx.Tx) error { return read(tx) })
 		},
-		Entries: s.entries, SignInURL: signIn, PublicURL: s.cfg.PublicURL,
+		Replicas: s.replicas, Entries: s.entries, SignInURL: signIn, PublicURL: s.cfg.PublicURL,
 		Cookies: auth.SessionCookies{Issuer: s.cfg.Issuer, AuthorizedParties: s.cfg.AuthorizedParties},
 		Decided: func(r clerksync.Reason) {
 			s.metrics.decisions.WithLabelValues(string(r)).Inc()
 			s.counted.Decided(r == clerksync.ReasonAllowed)
 		},
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
+		Appended: func(e clerksync.LoggedEntry) {
+			s.acknowledged.Remember(store.AcknowledgedEntry, store.EntryID(e.ID, e.Hash))
+		},
 	}
 	if s.cfg.CORS {
 		cfg.BrowserOrigins = s.cfg.AuthorizedParties

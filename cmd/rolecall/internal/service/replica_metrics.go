@@ -1,0 +1,70 @@
+package service
+
+import (
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/internal/replica"
+)
+
+// replicaCollector shows at /metrics who answered, and why a replica didn't.
+type replicaCollector struct {
+	replicas       *replica.Set
+	answers, delay *prometheus.Desc
+}
+
+func newReplicaCollector(replicas *replica.Set) *replicaCollector {
+	return &replicaCollector{
+		replicas: replicas,
+		answers: prometheus.NewDesc("rolecall_replica_answers_total",
+			"Reads that a replica answered, or was to answer and didn't, by outcome. The primary answered the others.", []string{"replica", "outcome"}, nil),
+		delay: prometheus.NewDesc("rolecall_replica_delay_seconds",
+			"How far a replica is behind the primary; NaN if it doesn't answer, or is more than a minute behind.", []string{"replica"}, nil),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (c *replicaCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- c.answers
+	descs <- c.delay
+}
+
+// Collect implements [prometheus.Collector].
+func (c *replicaCollector) Collect(metrics chan<- prometheus.Metric) {
+	for _, r := range c.replicas.Replicas() {
+		for _, o := range replica.Outcomes() {
+			metrics <- prometheus.MustNewConstMetric(c.answers, prometheus.CounterValue, float64(r.Counts(o)), r.Name, string(o))
+		}
+		delay := math.NaN()
+		if d := r.Status().Delay; d != nil {
+			delay = d.Seconds()
+		}
+		metrics <- prometheus.MustNewConstMetric(c.delay, prometheus.GaugeValue, delay, r.Name)
+	}
+}
+
+// ownReplicas returns what the process knows of its replicas.
+func (s *Service) ownReplicas() (known []health.Replica) {
+	if s.replicas == nil {
+		return nil
+	}
+	for _, r := range s.replicas.Replicas() {
+		status := r.Status()
+		one := health.Replica{Name: r.Name, State: string(status.State), Cause: status.Cause, Behind: status.Delay}
+		if status.State != replica.OutcomeAnswered {
+			one.Away = max(time.Since(status.WellAt), time.Millisecond)
+		}
+		for _, o := range replica.Outcomes() {
+			if o == replica.OutcomeAnswered {
+				one.Answered = r.Counts(o)
+			} else {
+				one.Others += r.Counts(o)
+			}
+		}
+		known = append(known, one)
+	}
+	return known
+}

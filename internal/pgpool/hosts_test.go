@@ -1,0 +1,114 @@
+package pgpool
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// TestHosts_TheOneThatLedIsAskedFirst: a primary that hangs, named first, holds up only the first
+// session that finds the new one. Sessions that are being opened to it then are cut.
+func TestHosts_TheOneThatLedIsAskedFirst(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.NewCluster(t, nil)
+	standby := primary.Standby()
+	one, other := pgtest.NewSwitch(t, primary.Addr()), pgtest.NewSwitch(t, standby.Addr())
+	u, err := url.Parse(one.URL(primary.URL("")))
+	require.NoError(t, err)
+	u.Host += "," + other.Addr()
+	lineage := NewLineage(nil)
+	watch := open(t, Config{URL: u.String(), Lineage: lineage, MaxConns: 1, Within: time.Second, Fresh: time.Millisecond})
+	slow := open(t, Config{URL: u.String() + "&connect_timeout=60", Lineage: lineage, MaxConns: 1})
+	port := func(pool *pgxpool.Pool) (port string, err error) {
+		err = pool.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
+		return port, err
+	}
+	leads, err := port(watch)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(primary.Addr(), ":"+leads))
+
+	busy := open(t, Config{URL: u.String(), Lineage: lineage, MaxConns: 2})
+	var asleep sync.WaitGroup
+	for range 2 {
+		conn, err := busy.Acquire(t.Context())
+		require.NoError(t, err)
+		asleep.Go(func() {
+			_, _ = conn.Exec(t.Context(), "SELECT pg_sleep(60)") // it is cut
+			conn.Release()
+		})
+	}
+	one.Hang()
+	standby.Promote()
+	opened := make(chan error, 1)
+	go func() { _, err := port(slow); opened <- err }()
+	require.Eventually(t, func() bool {
+		lineage.mu.Lock()
+		defer lineage.mu.Unlock()
+		return len(lineage.sessions) > 0
+	}, 5*time.Second, time.Millisecond)
+	began := time.Now()
+	require.Eventually(t, func() bool {
+		now, err := port(watch)
+		return err == nil && strings.HasSuffix(standby.Addr(), ":"+now)
+	}, 10*time.Second, time.Millisecond)
+	require.Less(t, time.Since(began), 4*time.Second)
+	began = time.Now()
+	_, err = port(watch)
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 400*time.Millisecond, "the first host isn't asked any more")
+	now, err := port(busy)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(standby.Addr(), ":"+now))
+	require.Less(t, time.Since(began), 2*time.Second, "the sessions that were cut keep no place in their pool")
+	asleep.Wait()
+	require.Eventually(t, func() bool {
+		_, _ = port(watch) // each look cuts what opens for too long
+		select {
+		case err := <-opened:
+			return err == nil
+		default:
+			return false
+		}
+	}, 5*time.Second, 10*time.Millisecond, "the one that was being opened goes on with the next host")
+}
+
+// TestHung_SessionsFreeTheirPlaces: a network that swallows what is sent, and later works for new
+// connections only. Neither a session whose statement was given up, nor one that was being opened,
+// keeps its place in the pool for long.
+func TestHung_SessionsFreeTheirPlaces(t *testing.T) {
+	t.Parallel()
+	server := pgtest.NewCluster(t, nil)
+	way := pgtest.NewSwitch(t, server.Addr())
+	lineage := NewLineage(nil)
+	pool := func() *pgxpool.Pool {
+		return open(t, Config{URL: way.URL(server.URL("")) + "&connect_timeout=60", Lineage: lineage, MaxConns: 1})
+	}
+	asked, opening, later := pool(), pool(), pool()
+	try := func(pool *pgxpool.Pool) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := pool.Exec(ctx, "SELECT")
+		return err
+	}
+	require.Eventually(t, func() bool { return try(asked) == nil }, 20*time.Second, time.Millisecond)
+	way.Hang()
+	require.Error(t, try(asked))
+	require.Error(t, try(opening))
+	way.Turn(server.Addr()) // what hangs goes on hanging
+	began := time.Now()
+	require.Eventually(t, func() bool { return try(asked) == nil }, 30*time.Second, 10*time.Millisecond)
+	require.Less(t, time.Since(began), 10*time.Second, "pgx would wait for 15 s")
+	require.Eventually(t, func() bool {
+		later.Reset()
+		_ = try(later)
+		return try(opening) == nil
+	}, 30*time.Second, 10*time.Millisecond, "one that was dialed later has opened")
+}

@@ -1,0 +1,209 @@
+package replica
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgpool"
+)
+
+// TestReplica_PausedReplica: without the proof, a replica whose replay is paused lets a removed
+// member in for as long as it is paused. With it, the primary is asked.
+func TestReplica_PausedReplica(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 1)
+	s.ready()
+	proven := s.set
+	open := proven.cfg
+	open.unproven = true
+	s.set = newSet(open)
+	s.look(0)
+	s.replicas[0].PauseReplay()
+	s.change(1, 1) // a removal
+	s.clock.advance(10 * bound)
+	require.Zero(t, s.ready(), "without the proof, the removed member is let in")
+
+	s.set = proven
+	_, _, answered := s.ask(0, 1)
+	require.False(t, answered, "nothing was heard within the bound")
+	require.NotZero(t, proven.replicas[0].Counts(OutcomeUnheard))
+	s.hear()
+	_, _, answered = s.ask(0, 1)
+	require.False(t, answered)
+	require.NotZero(t, proven.replicas[0].Counts(OutcomeBehind), "what was heard isn't replayed")
+	delay := proven.replicas[0].Status().Delay
+	require.NotNil(t, delay)
+	s.replicas[0].ResumeReplay()
+	require.EqualValues(t, 1, s.ready())
+}
+
+// TestReplica_ProofComesBeforeTheSnapshot: a replica that catches up during a single statement
+// shows the past and the newest position. The proof is a statement of its own, and what follows it
+// shows what the position covers.
+func TestReplica_ProofComesBeforeTheSnapshot(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 1)
+	s.ready()
+	replica := s.replicas[0]
+	const lsn, lock = "(pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint", 7
+	for _, together := range []bool{true, false} {
+		replica.CatchUp(s.primary)
+		before := s.versionOnPrimary(1)
+		holder, err := pgx.Connect(t.Context(), replica.URL("rolecall"))
+		require.NoError(t, err)
+		_, err = holder.Exec(t.Context(), "SELECT pg_advisory_lock($1)", lock)
+		require.NoError(t, err)
+		replica.PauseReplay()
+		s.change(1, before+1)
+		var version, position int64
+		asked := make(chan error, 1)
+		go func() { // each waits for the lock in the middle
+			const wait = "(SELECT 1 FROM pg_advisory_xact_lock_shared(7) OFFSET 0)"
+			if together {
+				asked <- s.set.replicas[0].Pool.QueryRow(t.Context(), "SELECT m.version, w.x, "+lsn+" FROM public.members m, LATERAL "+wait+" w(x) WHERE m.id = 1").Scan(&version, new(int), &position)
+				return
+			}
+			rows, err := pgpool.QueryProven(t.Context(), s.set.replicas[0].Pool, pgpool.Proof{
+				SQL: "SELECT w.x, " + lsn + " FROM " + wait + " w(x)", Judge: func(row pgx.Row) error { return row.Scan(new(int), &position) },
+			}, "SELECT version FROM public.members WHERE id = 1")
+			if err == nil {
+				_, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (int64, error) { return 0, row.Scan(&version) })
+			}
+			asked <- err
+		}()
+		require.Eventually(t, func() bool {
+			return replica.Value("rolecall", "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1"
+		}, 10*time.Second, time.Millisecond)
+		replica.ResumeReplay()
+		replica.CatchUp(s.primary)
+		covered := s.positionOnPrimary()
+		replica.CatchUp(s.primary)
+		require.NoError(t, holder.Close(t.Context()))
+		require.NoError(t, <-asked)
+		require.GreaterOrEqual(t, position, covered, "the statement's own check passes")
+		if together {
+			require.Equal(t, before, version, "and it shows the past")
+		} else {
+			require.Equal(t, before+1, version)
+		}
+	}
+}
+
+// TestReplica_PromotedReplicaAnswersNothing, and the primary's sessions aren't cut because of it.
+func TestReplica_PromotedReplicaAnswersNothing(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 1)
+	s.ready()
+	s.replicas[0].Promote()
+	require.Eventually(t, func() bool { // once the machine is quick enough
+		s.hear()
+		_, _, answered := s.ask(0, 1)
+		require.False(t, answered, "before anybody has looked again")
+		return s.set.replicas[0].Counts(OutcomeNotInRecovery) > 0
+	}, 10*time.Second, time.Millisecond)
+	s.look(0)
+	require.Equal(t, OutcomeNotInRecovery, s.set.replicas[0].Status().State)
+	s.change(1, 1)
+	s.hear()
+	require.True(t, s.set.Heard(), "the old primary goes on")
+}
+
+// TestReplica_LateAnswerDoesNotCount: what takes longer than the bound is for the primary.
+func TestReplica_LateAnswerDoesNotCount(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 1)
+	s.ready()
+	read := func(sql string) (unanswered bool) {
+		_, unanswered, _ = s.set.replicas[0].Read(t.Context(), func(db DB) error {
+			var none *string
+			return db.QueryRow(t.Context(), sql).Scan(&none)
+		})
+		return unanswered
+	}
+	require.False(t, read("SELECT NULL::text"))
+	count := s.set.replicas[0].Counts
+	began, before := time.Now(), count(OutcomeLate)
+	require.True(t, read("SELECT pg_sleep(5)::text"))
+	require.Less(t, time.Since(began), 2*time.Second)
+	require.Equal(t, before+1, count(OutcomeLate))
+	require.True(t, read("SELECT NULL::text"), "it rests")
+	s.clock.advance(longestRest)
+	s.ready()
+	require.True(t, read("SELECT NULL::text FROM nowhere.at_all"))
+	require.EqualValues(t, 1, count(OutcomeFailed))
+	s.clock.advance(longestRest)
+	s.ready()
+	before = count(OutcomeLate)
+
+	_, unanswered, err := s.set.replicas[0].Read(t.Context(), func(db DB) error { // the answer comes in time, and is read late
+		rows, err := db.Query(t.Context(), "SELECT generate_series(1, 3)")
+		require.NoError(t, err)
+		require.True(t, rows.Next())
+		s.clock.advance(bound)
+		for rows.Next() {
+			continue
+		}
+		return rows.Err()
+	})
+	require.True(t, unanswered, "%v", err)
+	require.Equal(t, before+1, count(OutcomeLate))
+}
+
+// TestReplica_OfTheOldPrimaryAnswersNothing: it has replayed more than the new primary has, and of
+// another history.
+func TestReplica_OfTheOldPrimaryAnswersNothing(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 2)
+	s.ready()
+	s.cutStream(0)
+	_, err := s.writer.Exec(t.Context(), "CREATE TABLE public.much AS SELECT generate_series(1, 50000) n")
+	require.NoError(t, err)
+	s.replicas[1].CatchUp(s.primary)
+	s.failOver(false)
+	s.primary.Exec("rolecall", noteSQL)
+	s.change(1, 1) // a removal
+	for range 2 {
+		s.clock.advance(bound)
+		s.hear()
+		s.look(1)
+		_, _, answered := s.ask(1, 1)
+		require.False(t, answered)
+	}
+	require.NotZero(t, s.set.replicas[1].Counts(OutcomeOtherHistory))
+}
+
+// TestReplica_OfAPromotedReplicaAnswersNothing while the old primary goes on and is heard: it has
+// replayed more than the old primary has written, in a history that has no name of its own yet.
+func TestReplica_OfAPromotedReplicaAnswersNothing(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 2)
+	s.streams[1].Turn(s.replicas[0].Addr()) // the second one cascades
+	s.streams[1].Cut()
+	s.ready()
+	s.change(1, 1)
+	s.replicas[1].CatchUp(s.primary)
+	s.look(1)
+	s.hear()
+	s.cutStream(0)
+	s.change(1, 2) // a removal
+	s.replicas[0].Promote()
+	s.replicas[0].Exec("rolecall", "CREATE TABLE public.much AS SELECT generate_series(1, 50000) n")
+	s.replicas[1].CatchUp(s.replicas[0])
+	for range 2 {
+		s.clock.advance(bound)
+		s.hear()
+		require.True(t, s.set.Heard())
+		s.look(1)
+		_, _, answered := s.ask(1, 1)
+		require.False(t, answered)
+	}
+}

@@ -1,0 +1,110 @@
+package replica
+
+import (
+	"context"
+	"time"
+)
+
+// answerWithin is how long a request may take if neither a replica nor the primary answers: its
+// caller learns that within a second.
+const answerWithin = 900 * time.Millisecond
+
+// Request is where one request reads: from one replica, and from the primary as soon as that
+// doesn't answer. So nothing that it reads is older than what it has read. Its zero value, and nil,
+// read from the primary. It isn't safe for concurrent use.
+type Request struct {
+	set    *Set
+	chosen *Replica  // nil: the primary
+	oldest time.Time // up to which its answers of replicas are complete; zero without any
+	began  time.Time
+}
+
+type requestKey struct{}
+
+// Begin returns a context for one request, which may read from replicas.
+func (s *Set) Begin(ctx context.Context) context.Context {
+	return context.WithValue(ctx, requestKey{}, &Request{set: s, chosen: s.next(), began: s.cfg.now()})
+}
+
+// Of returns where a request reads; nil, which is the primary, if none began.
+func Of(ctx context.Context) *Request {
+	q, _ := ctx.Value(requestKey{}).(*Request)
+	return q
+}
+
+// Replica returns the replica from which the request reads; nil for the primary.
+func (q *Request) Replica() *Replica {
+	if q == nil {
+		return nil
+	}
+	return q.chosen
+}
+
+// UsePrimary lets the request read from the primary alone.
+func (q *Request) UsePrimary() {
+	if q != nil {
+		q.chosen = nil
+	}
+}
+
+// Restart forgets what the request has read. It reads all of it again, from the primary.
+func (q *Request) Restart() {
+	if q != nil {
+		q.chosen, q.oldest = nil, time.Time{}
+	}
+}
+
+// Answered notes an answer, which is complete up to asOf, or of the primary (zero). It returns
+// [ErrOutdated] if the request has read something meanwhile that doesn't count any more.
+func (q *Request) Answered(asOf time.Time) error {
+	if q == nil {
+		return nil
+	}
+	if !asOf.IsZero() && (q.oldest.IsZero() || asOf.Before(q.oldest)) {
+		q.oldest = asOf
+	}
+	if !q.oldest.IsZero() && age(q.oldest, q.set.cfg.now()) > q.set.cfg.MaxLag {
+		return ErrOutdated
+	}
+	return nil
+}
+
+// Deadline is until when a decision waits for the primary: beside replicas, it takes milliseconds,
+// or the primary is away. ok is false without replicas.
+func (q *Request) Deadline() (until time.Time, ok bool) {
+	if q == nil {
+		return time.Time{}, false
+	}
+	until, least := q.began.Add(answerWithin), q.set.cfg.now().Add(longestTry) // of a request that waits for a revision
+	if until.Before(least) {
+		until = least
+	}
+	return until, true
+}
+
+// Bound ends a longer read from the primary at the same time, but only if the primary isn't heard
+// by then. The caller calls the returned function at the end.
+func (q *Request) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	until, ok := q.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		timer := time.NewTimer(until.Sub(q.set.cfg.now()))
+		defer timer.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+			}
+			if !q.set.Heard() {
+				cancel(context.DeadlineExceeded)
+				return
+			}
+			timer.Reset(q.set.beat())
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
