@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -204,28 +205,35 @@ func (b *book) note(c FeedChange) {
 }
 
 // noted notes a change of one of a pair's memberships, which are in the order of their beginnings.
-// The last one stays when it has ended: it keeps those before it from counting.
+// Of two that began in the same millisecond, the one that has ended is the former. The last one
+// stays when it has ended: it keeps those before it from counting.
 func noted(of []bookedMembership, c FeedChange) []bookedMembership {
 	ends := c.Kind == "member.removed" || c.Kind == "member.left"
-	at := len(of)
-	for i, m := range of {
-		if m.id == c.MembershipID || c.MembershipID == "" && i == len(of)-1 {
-			of[i].ended = ends
-			if !ends {
-				of[i].role = c.Role
-			}
-			return withoutFormer(of)
-		}
-		if m.began.After(c.At) && at == len(of) {
-			at = i
-		}
+	at := slices.IndexFunc(of, func(m bookedMembership) bool { return m.id == c.MembershipID })
+	if c.MembershipID == "" {
+		at = len(of) - 1
 	}
-	if ends { // of a membership of which the feed has nothing else: it began before it ended
+	switch {
+	case at >= 0:
+		of[at].ended = ends
+		if !ends {
+			of[at].role = c.Role
+		}
+	case ends: // of a membership of which the feed has nothing else: it began before it ended
 		return of
+	default:
+		of = append(of, bookedMembership{id: c.MembershipID, began: c.At, role: c.Role})
 	}
-	of = append(of, bookedMembership{})
-	copy(of[at+1:], of[at:])
-	of[at] = bookedMembership{id: c.MembershipID, began: c.At, role: c.Role}
+	slices.SortStableFunc(of, func(a, b bookedMembership) int {
+		switch {
+		case !a.began.Equal(b.began) || a.ended == b.ended:
+			return a.began.Compare(b.began)
+		case a.ended:
+			return -1
+		default:
+			return 1
+		}
+	})
 	return withoutFormer(of)
 }
 

@@ -184,8 +184,9 @@ class Book {
 }
 
 /**
- * Notes a change of one of a pair's memberships, which are in the order of their beginnings. The last
- * one stays when it has ended: it keeps those before it from counting.
+ * Notes a change of one of a pair's memberships, which are in the order of their beginnings. Of two
+ * that began in the same millisecond, the one that has ended is the former. The last one stays when it
+ * has ended: it keeps those before it from counting.
  */
 function noted(of: Membership[], { kind, membershipId, role, at }: FeedChange): Membership[] {
   const ends = kind === "member.removed" || kind === "member.left";
@@ -194,9 +195,9 @@ function noted(of: Membership[], { kind, membershipId, role, at }: FeedChange): 
     known.ended = ends;
     known.role = ends ? known.role : role;
   } else if (!ends) { // else it has ended, and the feed has nothing else of it
-    const later = of.findIndex((m) => m.began > at.getTime());
-    of.splice(later < 0 ? of.length : later, 0, { id: membershipId, began: at.getTime(), role, ended: false });
+    of.push({ id: membershipId, began: at.getTime(), role, ended: false });
   }
+  of.sort((a, b) => a.began - b.began || Number(b.ended) - Number(a.ended));
   return of.filter((m, i) => !m.ended || i === of.length - 1);
 }
 
