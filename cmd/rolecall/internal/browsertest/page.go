@@ -183,6 +183,9 @@ func get[T any](p *Page, step chromedp.Action[T]) T {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	value, err := chromedp.Run(ctx, step)
+	for err != nil && ctx.Err() == nil && strings.Contains(err.Error(), "Cannot find context") { // the page was left before the step began
+		value, err = chromedp.Run(ctx, step)
+	}
 	p.done(err)
 	return value
 }
@@ -236,8 +239,8 @@ func (p *Page) Focused(element string) bool {
 // replaced between finding an element and reading it, and what was replaced has no visible text.
 func (p *Page) Text(element string) string {
 	p.t.Helper()
-	p.Await(fmt.Sprintf("document.querySelector(%q)", element))
-	return p.Value(fmt.Sprintf("document.querySelector(%q).innerText", element))
+	text := fmt.Sprintf("(found => found && [found.innerText])(document.querySelector(%q))", element)
+	return get(p, chromedp.Poll[[]string](text, chromedp.WithPollingTimeout(patience)))[0]
 }
 
 // Value returns the text that an expression in JavaScript gives.
