@@ -10,7 +10,7 @@ import (
 // FeedChange is one change of the feed: something about a workspace, a member, an invitation, a
 // user or a role that Rolecall recorded, or an event that a product appended.
 type FeedChange struct {
-	Cursor       string    `json:"cursor"`        // its place: after it, Follow goes on with the next change
+	Cursor       string    `json:"cursor"`        // its place: Follow continues after it
 	At           time.Time `json:"at"`            // when it happened; changes aren't ordered by it
 	WorkspaceID  string    `json:"workspace_id"`  // empty if it concerns the whole instance: users and roles
 	Kind         string    `json:"kind"`          // the action of its audit entry, such as "member.removed"
