@@ -132,6 +132,36 @@ func TestCutLog_KeepsWhatStillHolds(t *testing.T) {
 	require.False(t, repeated)
 }
 
+// TestCutLog_KeepsWhatLateEntriesAreAbout: an entry about the past that is recorded after the cut
+// brings no one back, nor does a workspace that comes back after it lose its members.
+func TestCutLog_KeepsWhatLateEntriesAreAbout(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	day := func(n int) time.Time { return begin.AddDate(0, 0, n) }
+	member := `{"membership_id":"om_1","role":"org:member"}`
+	for _, org := range []string{"org_late", "org_back"} {
+		appendEntry(t, b.Pool, org, "workspace.created", org, "", `{"name":"One"}`, day(1))
+		appendEntry(t, b.Pool, org, "member.joined", "user_1", "", member, day(2))
+	}
+	appendEntry(t, b.Pool, "org_late", "member.removed", "user_1", member, "", day(6))
+	appendEntry(t, b.Pool, "org_late", "report.run", "x", "", "", day(9))
+	appendEntry(t, b.Pool, "org_late", "member.restated", "user_1", "", member, day(4))
+	appendEntry(t, b.Pool, "org_back", "workspace.deleted", "org_back", `{"name":"One"}`, "", day(6))
+	appendEntry(t, b.Pool, "org_back", "workspace.created", "org_back", "", `{"name":"One"}`, day(9))
+	for _, org := range []string{"org_late", "org_back"} {
+		appendEntry(t, b.Pool, org, "report.run", "y", "", "", day(30))
+	}
+	for _, cut := range []int{8, 20} {
+		require.NoError(t, CutLog(t.Context(), b.Pool, day(cut), 0))
+		rows, _ := reviewRows(t, b.Pool, "org_late", day(31))
+		require.Empty(t, rows, "after the cut of day %d", cut)
+		rows, _ = reviewRows(t, b.Pool, "org_back", day(31))
+		require.Len(t, rows, 1, "after the cut of day %d", cut)
+	}
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.audit_log WHERE organization_id = 'org_late' AND action LIKE 'member.%'"))
+}
+
 // TestCutLog_TakesLongChainsInParts: no transaction deletes more than store.MostCut entries of a
 // chain, also where all that earlier cuts kept goes at once.
 func TestCutLog_TakesLongChainsInParts(t *testing.T) {

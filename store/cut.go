@@ -121,11 +121,19 @@ func PlanCut(ctx context.Context, tx DBTX, organizationID string, before time.Ti
 	return planned, nil
 }
 
-// stillHolding returns the numbers of the entries that a cut must keep.
+// stillHolding returns the numbers of the entries that a cut must keep, of all up to the cut.
 func stillHolding(ctx context.Context, tx DBTX, organizationID string, entries []clerksync.LoggedEntry) (map[int64]bool, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	late, err := queries().LateTargets(ctx, tx, dbsqlc.LateTargetsParams{
+		OrganizationID: organizationID, At: clerksync.LastHappened(entries), AfterSeq: entries[len(entries)-1].Seq,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what later entries say of the time before a cut: %w", err)
+	}
 	var accounts clerksync.Accounts
 	var inUse []int64
-	var err error
 	if organizationID == "" {
 		inUse, err = vouchersInUse(ctx, tx, entries)
 	} else {
@@ -134,8 +142,7 @@ func stillHolding(ctx context.Context, tx DBTX, organizationID string, entries [
 	if err != nil {
 		return nil, err
 	}
-	sorted := slices.SortedFunc(slices.Values(entries), clerksync.LoggedEntry.Happened)
-	return clerksync.CutAfter(organizationID, &accounts, sorted, inUse)
+	return clerksync.CutAfter(organizationID, &accounts, entries, late, inUse)
 }
 
 func vouchersInUse(ctx context.Context, tx DBTX, entries []clerksync.LoggedEntry) ([]int64, error) {

@@ -228,16 +228,16 @@ func (w *WorkspaceReview) acceptedBy(e LoggedEntry, is details) {
 	w.accepted[userID] = acceptation{sent, e.At}
 }
 
-// holds returns the numbers of the entries that say who is a member now, since when, in which role
-// and invited by whom, and how the workspace is called.
-func (w *WorkspaceReview) holds() []int64 {
-	seqs := []int64{w.last, w.named}
-	for _, m := range w.members {
-		if !m.ended && !w.Deleted {
-			seqs = append(seqs, m.holds...)
-		}
+// holds returns the numbers of the entries that say how the workspace is called, and whether it is
+// there.
+func (w *WorkspaceReview) holds() []int64 { return []int64{w.last, w.named} }
+
+// current returns the membership that a user has now; nil for none.
+func (w *WorkspaceReview) current(userID string) *reviewed {
+	if m := w.members[userID]; m != nil && !m.ended && !w.Deleted {
+		return m
 	}
-	return seqs
+	return nil
 }
 
 // Users returns the ids of those who were members, in any order.

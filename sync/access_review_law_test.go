@@ -126,6 +126,7 @@ type past struct {
 	rt          *rapid.T
 	clerk       *clerksim.World
 	now         time.Time
+	step        time.Duration // how long each thing takes
 	users, orgs []string
 	roles       []clerksim.Role
 	moments     []moment
@@ -137,7 +138,7 @@ type moment struct {
 }
 
 func newPast(rt *rapid.T) *past {
-	p := &past{rt: rt, now: time.UnixMilli(t0)}
+	p := &past{rt: rt, now: time.UnixMilli(t0), step: time.Second}
 	clerk, err := clerksim.New(clerksim.Config{
 		Seed: rapid.Uint64().Draw(rt, "seed"), Now: func() time.Time { return p.now },
 		MembershipEventsOnDelete: rapid.Bool().Draw(rt, "membership events on delete"),
@@ -159,8 +160,8 @@ func pastActions() []string {
 	}
 }
 
-// happen lets something happen, notes the directory afterwards, and lets a second pass. So the
-// stamps of events, which are some milliseconds late, don't matter.
+// happen lets something happen, notes the directory afterwards, and lets time pass: a second, so
+// that the stamps of events, which are some milliseconds late, don't matter.
 func (p *past) happen(action string) {
 	err := p.do(action)
 	var refused *clerksim.Error
@@ -168,7 +169,7 @@ func (p *past) happen(action string) {
 		require.NoError(p.rt, err, action)
 	}
 	p.moments = append(p.moments, moment{p.now.Add(700 * time.Millisecond), directoryMembers(p.clerk.Directory())})
-	p.now = p.now.Add(time.Second)
+	p.now = p.now.Add(p.step)
 }
 
 func (p *past) user() string { return rapid.SampledFrom(p.users).Draw(p.rt, "user") }

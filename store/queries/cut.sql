@@ -32,6 +32,13 @@ WHERE organization_id = @organization_id AND seq > @after_seq AND seq <= @throug
 ORDER BY seq
 LIMIT @page_size::integer;
 
+-- name: LateTargets :many
+-- Targets of a chain's entries after a number: of those that happened at an instant or before, and
+-- of those by which a workspace came back.
+SELECT l.target FROM rolecall.audit_log l WHERE l.organization_id = @organization_id AND l.at <= @at AND l.seq > @after_seq
+UNION
+SELECT c.target FROM rolecall.audit_log c WHERE c.organization_id = @organization_id AND c.action = 'workspace.created' AND c.seq > @after_seq;
+
 -- name: VouchersInUse :many
 -- Those of the given entries of the instance's chain that vouch for a cut or for what is left of an
 -- entry.

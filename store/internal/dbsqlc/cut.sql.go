@@ -200,6 +200,40 @@ func (q *Queries) EntriesBetween(ctx context.Context, db DBTX, arg EntriesBetwee
 	return items, nil
 }
 
+const LateTargets = `-- name: LateTargets :many
+SELECT l.target FROM rolecall.audit_log l WHERE l.organization_id = $1 AND l.at <= $2 AND l.seq > $3
+UNION
+SELECT c.target FROM rolecall.audit_log c WHERE c.organization_id = $1 AND c.action = 'workspace.created' AND c.seq > $3
+`
+
+type LateTargetsParams struct {
+	OrganizationID string    `json:"organization_id"`
+	At             time.Time `json:"at"`
+	AfterSeq       int64     `json:"after_seq"`
+}
+
+// Targets of a chain's entries after a number: of those that happened at an instant or before, and
+// of those by which a workspace came back.
+func (q *Queries) LateTargets(ctx context.Context, db DBTX, arg LateTargetsParams) ([]string, error) {
+	rows, err := db.Query(ctx, LateTargets, arg.OrganizationID, arg.At, arg.AfterSeq)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var target string
+		if err := rows.Scan(&target); err != nil {
+			return nil, err
+		}
+		items = append(items, target)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const LatestCut = `-- name: LatestCut :one
 SELECT coalesce(max(before), '0001-01-01 00:00:00+00')::timestamptz AS before FROM rolecall.audit_cuts
 `

@@ -215,7 +215,7 @@ func TestFollower_KnowsTheMembers(t *testing.T) {
 		follows.cursor = "latest"
 		follows.ask(rt, "limit=1")
 		start := follows.cursor
-		rt.Repeat(h.actionsApart())
+		rt.Repeat(h.actions())
 		lost := rapid.SampledFrom([]float64{0, 0, 0.5}).Draw(rt, "lost")
 		h.deliver(svixsim.Faults{Repeat: 0.2, Delay: 0.2, Replay: 0.2, Drop: lost})
 		if lost > 0 {
@@ -238,20 +238,6 @@ func TestFollower_KnowsTheMembers(t *testing.T) {
 			h.compareFollower("one who goes on after a cut", follows)
 		}
 	})
-}
-
-// actionsApart returns actions that are further apart than Clerk's events are late: of two
-// memberships of one user that began within that time, a cut of the log keeps the one that was
-// logged last, which may have ended.
-func (h *history) actionsApart() map[string]func(*rapid.T) {
-	actions := h.actions()
-	for name, act := range actions {
-		actions[name] = func(t *rapid.T) {
-			h.now = h.now.Add(200 * time.Millisecond)
-			act(t)
-		}
-	}
-	return actions
 }
 
 // forgetLog empties the audit log of the history before, which may have the same ids.
