@@ -12,6 +12,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
 
 // followed asks a follower in a snapshot, as commands do.
@@ -115,6 +116,27 @@ func TestAuditFollower_ReturnsWhatIsCommittedLate(t *testing.T) {
 	require.Equal(t, []string{"begun before", "late"}, next(all))
 	require.Empty(t, next(one))
 	require.Empty(t, next(all), "each once")
+}
+
+// TestReadHorizon_WaitsForTheNewestTransaction: nothing that ends later has a newer id, and still it
+// hasn't ended.
+func TestReadHorizon_WaitsForTheNewestTransaction(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	read := func() (r dbsqlc.ReadHorizonRow) {
+		require.NoError(t, pgx.BeginTxFunc(t.Context(), pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+			r, err = dbsqlc.New().ReadHorizon(t.Context(), tx)
+			return err
+		}))
+		return r
+	}
+	writes, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	execute(t, writes, `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_1', 'a.b', 'c', now(), 'd')`)
+	then := read()
+	require.Less(t, read().Oldest, then.Next, "the transaction hasn't ended")
+	require.NoError(t, writes.Commit(t.Context()))
+	require.GreaterOrEqual(t, read().Oldest, then.Next, "it has ended")
 }
 
 // TestLedgerRows_PagesAreTheList: a page continues where the one before it ended, whatever ranges

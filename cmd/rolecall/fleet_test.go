@@ -84,16 +84,16 @@ func (c *callTimes) most(since time.Time) (most int) {
 	return most
 }
 
-// versionBefore is the commit from which the fleet is upgraded: schema 00051, whose processes share
-// no calls to Clerk, publish no changes and note no history.
-const versionBefore = "b5dcabc6381a886bc2c1197f7eae930c134e6814"
+// addedWithTheFleet is the first file of the version whose processes share calls to Clerk, publish
+// changes and note histories. The fleet is upgraded from the commit before it.
+const addedWithTheFleet = "migrations/00052_history.sql"
 
 // TestFleet_NoQuestionFails: three processes of the version before are upgraded one after the
 // other, then killed at random, under load.
 func TestFleet_NoQuestionFails(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
-	f := openFleet(t, olderBinary(t, versionBefore))
+	f := openFleet(t, olderBinary(t, commitBefore(t, addedWithTheFleet)))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	f.ask(ctx)

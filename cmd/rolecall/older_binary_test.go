@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,14 +28,26 @@ func olderReleases() map[string]string {
 	}
 }
 
+// commitBefore returns the commit before the one that added a file; "" if the history doesn't go
+// back to it.
+func commitBefore(t *testing.T, file string) string {
+	t.Helper()
+	out, err := gitHere(t, "log", "--diff-filter=A", "--format=%P", "-1", "--", file)
+	require.NoError(t, err, string(out))
+	return strings.TrimSpace(string(out))
+}
+
+func gitHere(t *testing.T, args ...string) ([]byte, error) {
+	t.Helper()
+	return exec.CommandContext(t.Context(), "git", append([]string{"-C", "../.."}, args...)...).CombinedOutput()
+}
+
 // olderBinary builds the program of a release. Without the git history, as in a shallow clone,
 // the test is skipped. Package migrations still tests the same release's statements against the
 // schema.
 func olderBinary(t *testing.T, olderRelease string) string {
 	t.Helper()
-	git := func(args ...string) ([]byte, error) {
-		return exec.CommandContext(t.Context(), "git", append([]string{"-C", "../.."}, args...)...).CombinedOutput()
-	}
+	git := func(args ...string) ([]byte, error) { return gitHere(t, args...) }
 	if out, err := git("cat-file", "-e", olderRelease+"^{commit}"); err != nil {
 		t.Skipf("the history doesn't go back to %s: %s", olderRelease, out) //nolint:forbidigo // see above
 	}
