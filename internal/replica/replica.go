@@ -25,9 +25,10 @@ type Replica struct {
 
 	failures atomic.Int32 // in a row
 
-	mu     sync.Mutex
-	wellAt time.Time // when it could answer last; the start of the set before that
-	silent bool      // it was logged that it doesn't answer
+	mu        sync.Mutex
+	wellAt    time.Time // when it could answer last; the start of the set before that
+	unheardAt time.Time // when the primary took no pulse last: that is no fault of the replica
+	silent    bool      // it was logged that it doesn't answer
 }
 
 // state is what is known of a replica since the last look or the last failure.
@@ -204,7 +205,11 @@ func (r *Replica) tell(ctx context.Context) {
 		r.silent, r.wellAt = false, now
 		return
 	}
-	if !r.silent && now.Sub(r.wellAt) > silentAfter {
+	if why == OutcomeUnheard && r.set.fails() {
+		r.unheardAt = now // the line about the primary says it
+		return
+	}
+	if !r.silent && now.Sub(r.wellAt) > silentAfter && now.Sub(r.unheardAt) > silentAfter {
 		r.silent = true
 		r.set.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the replica doesn't answer: the primary does",
 			slog.String("replica", r.Name), slog.String("reason", string(why)), slog.String("error", r.state.Load().cause))

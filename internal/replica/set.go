@@ -141,6 +141,12 @@ func (s *Set) told(ctx context.Context, err error) {
 	}
 }
 
+// fails reports whether the primary didn't take the last pulse.
+func (s *Set) fails() bool {
+	last := s.lastError.Load()
+	return last != nil && *last != ""
+}
+
 // unheard returns why the primary was last not heard, for operators.
 func (s *Set) unheard() string {
 	if last := s.lastError.Load(); last != nil && *last != "" {

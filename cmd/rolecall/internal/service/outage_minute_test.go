@@ -11,26 +11,36 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestLog_AMinuteWithoutPostgres stops the server for a minute, while questions, webhooks, probes
-// and readers of metrics come, and workers and sweeps are on.
+// TestLog_AMinuteWithoutPostgres stops the primary for a minute, while questions, webhooks, probes
+// and readers of metrics come, services wait for changes, replicas are to answer, and workers and
+// sweeps are on.
 func TestLog_AMinuteWithoutPostgres(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	const away, every = time.Minute, 20 * time.Millisecond
-	primary := pgtest.NewCluster(t, nil)
-	url := primary.Migrated("rolecall")
-	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand)
-	b.Open(t, url)
-	workspace, admin, _, messages := servicetest.Team(t, b)
+	var following string
+	b := startReplicated(t, 2, sweepsAtCommand, func(_ *servicetest.Bundle, c *config.Config) { following = withFollower(t, c) })
+	workspace, admin, _, messages := servicetest.Team(t, b.Bundle)
 	b.Send(t, messages...)
 	swept(t, b.DB)
 	token := b.Token(t, admin)
 	require.Equal(t, http.StatusOK, b.May(t, token, workspace, "reports:read"))
+	b.answering(t, token, workspace)
+	for range 3 {
+		go func() {
+			again := time.NewTicker(every)
+			defer again.Stop()
+			for f := newFollower(b.Bundle, following); t.Context().Err() == nil; {
+				if _, _, err := f.next("wait=5"); err != nil {
+					<-again.C
+				}
+			}
+		}()
+	}
 	before := len(b.Log.String())
-	primary.Crash()
+	b.primary.Crash()
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for n, until := 0, time.Now().Add(away); time.Now().Before(until); n++ {
@@ -46,11 +56,12 @@ func TestLog_AMinuteWithoutPostgres(t *testing.T) {
 			_, _ = b.Text(t, "/metrics")
 		}
 	}
-	primary.Restart()
+	b.primary.Restart()
 	require.Eventually(t, func() bool {
 		return b.May(t, token, workspace, "reports:read") == http.StatusOK && strings.Contains(b.Log.String(), "lines about it were left out")
 	}, time.Minute, every, "it recovers by itself, and says what it left out")
 	requireTold(t, b.Log.String()[before:])
+	require.NotContains(t, warnings(t, b.Log.String()[before:]), "the replica doesn't answer: the primary does", "neither did the primary")
 	b.Applied(t)
 	swept(t, b.DB)
 	require.Empty(t, alarmed(t, b.DB))

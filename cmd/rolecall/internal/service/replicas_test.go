@@ -37,7 +37,7 @@ type replicated struct {
 	way      *pgtest.Switch   // and to the primary
 }
 
-func startReplicated(t *testing.T, n int) *replicated {
+func startReplicated(t *testing.T, n int, also ...func(*servicetest.Bundle, *config.Config)) *replicated {
 	t.Helper()
 	r := &replicated{primary: pgtest.NewCluster(t, map[string]string{"wal_retrieve_retry_interval": "20ms"})}
 	target := r.primary.Migrated("rolecall")
@@ -53,9 +53,9 @@ func startReplicated(t *testing.T, n int) *replicated {
 		r.streams, r.replicas, r.ways = append(r.streams, stream), append(r.replicas, standby), append(r.ways, way)
 		urls = append(urls, asReader(t, way.URL(standby.URL("rolecall"))))
 	}
-	r.Bundle = servicetest.Start(t, r.way.URL(target), nil, config.Parts{Web: true, Workers: true}, func(_ *servicetest.Bundle, c *config.Config) {
+	r.Bundle = servicetest.Start(t, r.way.URL(target), nil, config.Parts{Web: true, Workers: true}, append(also, func(_ *servicetest.Bundle, c *config.Config) {
 		c.ReplicaURLs, c.ReplicaMaxLag = urls, replicaMaxLag
-	})
+	})...)
 	r.Open(t, target)
 	return r
 }
