@@ -31,6 +31,7 @@ func BenchmarkDisk(b *testing.B) {
 	send := func(n int) {
 		repeat(b, callers, n, func(caller int) error { return senders[caller].send(b.Context(), messages.next()) })
 		untilApplied(b, db)
+		until(b, db, "SELECT NOT EXISTS (SELECT FROM rolecall.unpublished)")
 	}
 	send(1000) // so that the first pages are there
 	execute(b, db, "CHECKPOINT")
@@ -53,6 +54,7 @@ func BenchmarkDisk(b *testing.B) {
 	}
 	report("deliveries with bodies", "deliveries")
 	report("audit log", "audit_log")
+	report("change feed", "changes")
 	report("memberships", "memberships")
 	execute(b, db, "UPDATE rolecall.deliveries SET body = NULL")
 	report("deliveries without bodies", "deliveries")
