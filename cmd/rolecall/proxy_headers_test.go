@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"net/http"
@@ -66,4 +67,43 @@ func listener(t *testing.T) (addr string, headers <-chan http.Header) {
 	}))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String(), asked
+}
+
+// TestProxies_PassEventsOnAtOnce: the documented proxies hold no event of a stream back, and a
+// consumer that goes away is gone for Rolecall, too. The headers are those of the change feed.
+func TestProxies_PassEventsOnAtOnce(t *testing.T) {
+	t.Parallel()
+	gone := make(chan struct{}, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/changes" {
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("X-Accel-Buffering", "no")
+		_, _ = w.Write([]byte("event: heartbeat\n\n"))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		gone <- struct{}{}
+	}))
+	t.Cleanup(server.Close)
+	addr := server.Listener.Addr().String()
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	nginx, _ := servicetest.RunNginxOverTLS(t, map[string]string{"127.0.0.1:8080": addr, "127.0.0.2:8080": addr})
+	for host, dial := range map[string]servicetest.Dialer{
+		"rolecall.example.com": nginx, "rolecall": servicetest.RunCaddyOverTLS(t, port, addr),
+	} {
+		ctx, leave := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/v1/changes", http.NoBody)
+		require.NoError(t, err)
+		client := &http.Client{Transport: &http.Transport{DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}}
+		stream, err := client.Do(r)
+		require.NoError(t, err)
+		line, err := bufio.NewReader(stream.Body).ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "event: heartbeat\n", line, "before the stream ends")
+		leave()
+		require.NoError(t, stream.Body.Close())
+		<-gone
+	}
 }
