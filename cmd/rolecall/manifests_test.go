@@ -179,6 +179,17 @@ func TestUnit_HasSettingsThatExist(t *testing.T) {
 	}
 }
 
+// TestGuide_HandsOverSettingsThatExist: each variable for a file, in the guide.
+func TestGuide_HandsOverSettingsThatExist(t *testing.T) {
+	t.Parallel()
+	names := settingNames(t)
+	used := regexp.MustCompile(`\b[A-Z_]+_FILE\b`).FindAllString(servicetest.Text(t, "docs/deploy.md"), -1)
+	require.Contains(t, used, "ROLECALL_REPLICA_DATABASE_URLS_FILE")
+	for _, name := range used {
+		require.Contains(t, names, name)
+	}
+}
+
 // TestInstancesOfOneMachine_FitTheProxies: both proxies find the two instances of docs/deploy.md,
 // and Caddy finds the admin side of each.
 func TestInstancesOfOneMachine_FitTheProxies(t *testing.T) {
