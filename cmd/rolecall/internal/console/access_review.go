@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
+	"github.com/callmine/rolecall/store"
 )
 
 // reviewShown is how many members of an access review a page shows. The file has all.
@@ -19,6 +20,7 @@ type reviewPage struct {
 	Terms         support.ReviewTerms
 	Then          bool // of an instant in the past
 	Large         bool // takes too long for a page
+	Cut           bool // the log doesn't go back to the instant
 	Members       []support.ReviewedMember
 	Total         int
 }
@@ -38,13 +40,14 @@ func (c *Console) accessReview(ctx context.Context, v *visit) (any, error) {
 		return data, err
 	}
 	data.Members, data.Total, err = support.ReviewWorkspace(ctx, v.db, data.Of.ID, at, reviewShown)
-	if data.Large = errors.Is(err, support.ErrLargeReview); data.Large {
+	data.Large, data.Cut = errors.Is(err, support.ErrLargeReview), errors.Is(err, store.ErrCut)
+	if data.Large || data.Cut {
 		return data, nil
 	}
 	return data, err
 }
 
-// reviewed returns the instant of a review. A day alone means its end: what was so on that day.
+// reviewed returns the instant of a review. A day alone means its beginning, as for `rolecall`.
 func (c *Console) reviewed(text string) (time.Time, error) {
 	now := c.cfg.Now()
 	if text == "" {

@@ -160,16 +160,17 @@ func (c *Console) exportReview(ctx context.Context, v *visit, out io.Writer) err
 		organization = of.ID
 	}
 	var text bytes.Buffer
-	err = spreadsheet.Write(&text, support.ReviewColumns()...)
-	if err := flushed(out, &text, err); err != nil {
-		return err
-	}
-	return support.AccessReview(ctx, v.db, organization, at, func(members []support.ReviewedMember) error {
+	written := spreadsheet.Write(&text, support.ReviewColumns()...) // goes out with the first members: an error before them has a page
+	err = support.AccessReview(ctx, v.db, organization, at, func(members []support.ReviewedMember) error {
 		for _, m := range members {
-			if err == nil {
-				err = spreadsheet.Write(&text, m.Record()...)
+			if written == nil {
+				written = spreadsheet.Write(&text, m.Record()...)
 			}
 		}
-		return flushed(out, &text, err)
+		return flushed(out, &text, written)
 	})
+	if err != nil {
+		return err
+	}
+	return flushed(out, &text, written)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/jobs"
 )
 
 // TestAudit_Downloads have what their pages select, and are audited with the operator's name.
@@ -64,6 +66,29 @@ func TestAccessReview_OfALongHistory(t *testing.T) {
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, rows, 1505)
+}
+
+// TestAccessReview_OfATimeThatWasCut: page and file say that the log doesn't go back so far. Of
+// a later time, both have the review.
+func TestAccessReview_OfATimeThatWasCut(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.Applied(t)
+	require.NoError(t, jobs.CutLog(t.Context(), w.DB, time.Now(), 0))
+	for path, want := range map[string]int{
+		"/audit/access-review?workspace=northwind&at=2020-01-02":     http.StatusOK,
+		"/audit/access-review.csv?workspace=northwind&at=2020-01-02": http.StatusBadRequest,
+		"/audit/access-review.csv?at=2020-01-02":                     http.StatusBadRequest,
+	} {
+		status, text := w.Text(t, path)
+		require.Equal(t, want, status, path)
+		require.Contains(t, text, "go back to that instant any more", path)
+	}
+	for _, path := range []string{"/audit/access-review?workspace=northwind", "/audit/access-review.csv"} {
+		status, text := w.Text(t, path)
+		require.Equal(t, http.StatusOK, status, path)
+		require.Contains(t, text, "jane@northwind.example", path)
+	}
 }
 
 // TestFilters_SayWhatTheyDontFind: a name that means nothing, or several things, is no error.

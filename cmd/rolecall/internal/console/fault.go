@@ -77,6 +77,11 @@ func faultOf(err error) fault {
 		return fault{http.StatusForbidden, "Another site asked for this change", "Nothing was changed. Make the change on a page of the console.", false}
 	case errors.Is(err, errForeign):
 		return fault{http.StatusForbidden, "Another site asked for this", "Open the console yourself, and ask for it there.", false}
+	case errors.Is(err, store.ErrCut):
+		return fault{
+			http.StatusBadRequest, "The audit log doesn't go back to that instant any more",
+			"Its older entries were cut. Choose a later instant: the page of the access review says since when the log is complete.", false,
+		}
 	case errors.Is(err, errMethod):
 		return fault{http.StatusMethodNotAllowed, "This can only be read", "Ask for it with GET.", false}
 	case errors.Is(err, errBusy):
