@@ -22,8 +22,8 @@ func (c *Console) auditPages() []page {
 const (
 	// auditShown is how many entries a page of the list has.
 	auditShown = 50
-	// auditVerified is how many entries the console verifies: they take about a second.
-	auditVerified = 50_000
+	// auditVerified is how many entries the console verifies: they take about a fifth of a second.
+	auditVerified = 10_000
 	// instanceLog is what the filter workspace says for the instance's own log.
 	instanceLog = "instance"
 )

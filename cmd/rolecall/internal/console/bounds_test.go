@@ -57,6 +57,25 @@ func TestRead_HasLimits(t *testing.T) {
 	require.ErrorContains(t, err, "read-only transaction")
 }
 
+// TestRead_TakesTooLongAsAWhole: many short statements are no outage. Without any answer, the
+// database counts as away.
+func TestRead_TakesTooLongAsAWhole(t *testing.T) {
+	t.Parallel()
+	c := newConsole(t)
+	v := visitOf(t, "")
+	err := c.read(v, func(ctx context.Context) error {
+		for {
+			if _, err := v.db.Exec(ctx, "SELECT pg_sleep(0.1)"); err != nil {
+				return err
+			}
+		}
+	})
+	require.Equal(t, "This page took too long", faultOf(err).Title)
+	c.cfg.Pool.Close()
+	err = c.read(v, func(context.Context) error { return nil })
+	require.NotErrorIs(t, err, errSlow)
+}
+
 // TestTurns_AreFew: a third request waits for two seconds, and then learns that the console is
 // busy.
 func TestTurns_AreFew(t *testing.T) {

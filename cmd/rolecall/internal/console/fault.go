@@ -14,6 +14,7 @@ var (
 	errNotFound  = errors.New("there is no such page")
 	errBusy      = errors.New("too many pages at once")
 	errForbidden = errors.New("no operator is signed in")
+	errSlow      = errors.New("the page took too long")
 )
 
 // badInputError is a fault of the request, in words for its sender.
@@ -86,7 +87,7 @@ func faultOf(err error) fault {
 		return fault{http.StatusMethodNotAllowed, "This can only be read", "Ask for it with GET.", false}
 	case errors.Is(err, errBusy):
 		return fault{http.StatusServiceUnavailable, "The console is busy", "Other pages are being read. Try again in a few seconds.", true}
-	case pgErr != nil && pgErr.Code == canceled:
+	case errors.Is(err, errSlow), pgErr != nil && pgErr.Code == canceled:
 		return fault{
 			http.StatusServiceUnavailable, "This page took too long",
 			"The database didn't answer in time. Try again, or narrow what the page lists.", true,

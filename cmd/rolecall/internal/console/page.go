@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -47,19 +48,26 @@ func (c *Console) show(p page) handler {
 	}
 }
 
-// read calls do while v.db is a read-only transaction, in which all queries see the same moment.
+// read calls do while v.db is a read-only transaction, in which all queries see the same moment. If
+// the database answers, and the time is over before do has ended, the error is errSlow.
 func (c *Console) read(v *visit, do func(ctx context.Context) error) error {
-	return c.inTurn(v, readTime, func(ctx context.Context) error {
+	answers, over := false, false
+	err := c.inTurn(v, readTime, func(ctx context.Context) error {
+		defer func() { over = ctx.Err() != nil }()
 		options := pgx.TxOptions{AccessMode: pgx.ReadOnly, IsoLevel: pgx.RepeatableRead}
 		return pgx.BeginTxFunc(ctx, c.cfg.Pool, options, func(tx pgx.Tx) error {
 			if err := store.LimitStatements(ctx, tx, statementTime); err != nil {
 				return err
 			}
-			v.db = tx
+			answers, v.db = true, tx
 			defer func() { v.db = nil }()
 			return do(ctx)
 		})
 	})
+	if err != nil && answers && over {
+		return fmt.Errorf("%w: %w", errSlow, err)
+	}
+	return err
 }
 
 // layout is the data of the template "layout".
