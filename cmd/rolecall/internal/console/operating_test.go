@@ -1,8 +1,10 @@
 package console_test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,47 @@ func TestReplay_OfOneAndOfTheQuarantined(t *testing.T) {
 		"operator:ada operator.deliveries_replayed quarantined",
 		"operator:ada operator.deliveries_replayed msg_foreign1",
 	}, b.logged(t))
+}
+
+// TestReplay_OfWhatIsShown: a quarantined delivery stays for ever, and the list shows a time. The
+// status leads to all of them, and what the list doesn't show isn't replayed. The audit log has the
+// filters.
+func TestReplay_OfWhatIsShown(t *testing.T) {
+	t.Parallel()
+	b := newBusy(t, 1)
+	id := b.newest(t, "organization.created")
+	b.exec(t, "DELETE FROM rolecall.deliveries WHERE state = 'quarantined'")
+	b.exec(t, `UPDATE rolecall.deliveries SET state = 'quarantined', last_error = 'an older version', received_at = now() - interval '60 days'
+		WHERE svix_id = $1`, id)
+	links := regexp.MustCompile(`href="(/deliveries\?state=[^"]+)"`)
+	for _, link := range links.FindAllStringSubmatch(b.shown(t, "/", "quarantined</a>"), -1) {
+		require.Contains(t, b.get(t, html.UnescapeString(link[1])).text, id, link[1])
+	}
+	require.NotContains(t, b.get(t, "/deliveries?state=quarantined").text, id, "the last 30 days are shown")
+	b.post(t, "/deliveries/replay", url.Values{"within": {""}})
+	require.Contains(t, b.get(t, "/deliveries?state=quarantined").text, "nothing was replayed")
+	require.Equal(t, "quarantined", b.State(t, id))
+
+	a := b.post(t, "/deliveries/replay", url.Values{"within": {"all"}, "before": {"2999-01-02T15:04"}})
+	require.Equal(t, "/deliveries?before=2999-01-02T15%3A04&state=quarantined&within=all", a.Header.Get("Location"), a.text)
+	b.Applied(t)
+	require.Equal(t, "superseded", b.State(t, id))
+	a = b.post(t, "/deliveries/replay", url.Values{"within": {"1h"}, "before": {"2026-01-02T15:04"}})
+	require.Equal(t, http.StatusSeeOther, a.StatusCode, a.text)
+	text := b.get(t, "/audit?workspace=instance&action=operator.deliveries_replayed").text
+	require.Contains(t, text, `<span class="soft">since</span> 2026-01-02T14:04:00Z`)
+	require.Contains(t, text, `<span class="soft">until</span> 2026-01-02T15:04:00Z`)
+	require.Contains(t, text, `<span class="soft">until</span> 2999-01-02T15:04:00Z`)
+}
+
+// shown returns a page once it has a text: the situation of some seconds ago is shown.
+func (d *desk) shown(t *testing.T, path, has string) (text string) {
+	t.Helper()
+	servicetest.Eventually(t, func() bool {
+		text = d.get(t, path).text
+		return strings.Contains(text, has)
+	}, has)
+	return text
 }
 
 // TestSweeps_ConfirmByTheNumberAtStake: another number changes nothing, and the right one removes.

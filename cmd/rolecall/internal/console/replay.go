@@ -49,13 +49,10 @@ const (
 const quarantineTarget = "quarantined"
 
 // replayQuarantined replays the quarantined deliveries that the filters select, the newest first,
-// as many as there is time for.
+// as many as there is time for. The filters select what they select on the page of the list.
 func (c *Console) replayQuarantined(ctx context.Context, v *visit) (string, error) {
 	typed := v.deliveryFilter()
 	typed.State = string(clerksync.StateQuarantined)
-	if typed.Within == "" {
-		typed.Within = "all"
-	}
 	filter, err := typed.read(ctx, c.cfg.Pool, c.cfg.Now())
 	if err != nil {
 		advice, err := adviceFor(err)
@@ -67,7 +64,13 @@ func (c *Console) replayQuarantined(ctx context.Context, v *visit) (string, erro
 	what := doing{Action: clerksync.ActionOperatorReplayed, Target: quarantineTarget, Data: map[string]any{
 		"type": typed.Type, "organization_id": filter.OrganizationID, "user_id": filter.UserID,
 	}}
-	next := query("/deliveries", "state", typed.State, "type", typed.Type, "workspace", typed.Workspace, "user", typed.User)
+	for name, at := range map[string]time.Time{"since": filter.Since, "until": filter.Until} {
+		if !at.IsZero() {
+			what.Data[name] = at.UTC().Format(time.RFC3339)
+		}
+	}
+	next := query("/deliveries", "state", typed.State, "type", typed.Type, "workspace", typed.Workspace, "user", typed.User,
+		"within", typed.Within, "before", typed.Before)
 	return next, c.order(ctx, v, what, func(ctx context.Context) error {
 		done, err := c.replayAll(ctx, filter)
 		v.said = done.String()
