@@ -34,6 +34,17 @@ func EntriesOfDelivery(ctx context.Context, db DBTX, r LedgerRow, targets []stri
 	return loggedEntries(rows), nil
 }
 
+// LastWriter says where the newest state came from that the mirror has of an object, and when that
+// happened. It is zero for an object that the mirror doesn't know.
+func LastWriter(ctx context.Context, db DBTX, objectID string) (clerksync.Origin, error) {
+	var of []clerksync.Facts
+	for _, kind := range clerksync.Resources() { // the id is that of one
+		of = append(of, clerksync.Gone(kind, clerksync.Reference{ID: objectID}, 0, ""))
+	}
+	known, err := ReadMirror(ctx, db, of)
+	return known.LastWriter(objectID), err
+}
+
 // JobOfDelivery is a job that applies a delivery.
 type JobOfDelivery struct {
 	ID        int64

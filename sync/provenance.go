@@ -1,6 +1,10 @@
 package sync
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Origin says where something that the mirror knows came from.
 type Origin struct {
@@ -54,3 +58,23 @@ type PolicyOrigin struct {
 
 // Grant is one permission that a policy gives a role.
 type Grant struct{ Role, Permission string }
+
+// LastWriter says where the newest state of an object came from: its end, or its newest field. It
+// is zero for an object that isn't known.
+func (m Mirror) LastWriter(id string) Origin {
+	all := Facts{
+		Subject: id, Users: values(m.Users), Memberships: values(m.Memberships), Invitations: values(m.Invitations), Domains: values(m.Domains),
+		Permissions: values(m.Permissions), Roles: values(m.Roles), Organizations: values(m.Organizations),
+	}
+	o := all.subject()
+	if o == nil || !known(o) {
+		return Origin{}
+	}
+	at, cause := Newest(o.Registers()).OccurredAt, Newest(o.Registers()).DeliveryID
+	if end := o.tombstone(); end.Dead() {
+		at, cause = end.OccurredAt, end.DeliveryID
+	}
+	return Origin{Since: time.UnixMilli(at).UTC(), Cause: cause}
+}
+
+func values[T any](objects map[string]T) []T { return slices.Collect(maps.Values(objects)) }

@@ -21,6 +21,7 @@ type deliveryPage struct {
 
 	Outcome string // how it ended, in sentences
 	Advice  string // what to do; "" for nothing
+	Newest  newest // of a superseded one
 	User    named  // that it is about; zero if it is about none
 	Lag     time.Duration
 	Changes entries
@@ -28,6 +29,14 @@ type deliveryPage struct {
 	Text    string // of the body, made readable
 	Cut     bool   // the body is longer
 	CanPost bool   // an operator is signed in
+}
+
+// newest says where the newest state came from that the mirror has of a delivery's object. It is
+// zero if that isn't known.
+type newest struct {
+	Writer cause
+	Itself bool // the delivery was applied before
+	At     time.Time
 }
 
 // shownBody bounds the body on the page, in bytes.
@@ -59,6 +68,13 @@ func (c *Console) delivery(ctx context.Context, v *visit) (any, error) {
 	p.Changes.OfCause = true
 	if p.Changes.List, err = entriesOf(ctx, v.db, logged); err != nil {
 		return nil, err
+	}
+	if row.State == clerksync.StateSuperseded {
+		from, err := store.LastWriter(ctx, v.db, row.ObjectID)
+		if err != nil {
+			return nil, err
+		}
+		p.Newest = newest{causeOf(from.Cause, row.OrganizationID, row.ObjectID), from.Cause == row.SvixID, from.Since}
 	}
 	if userID != "" {
 		names, err := store.NamesOf(ctx, v.db, []string{userID})

@@ -118,6 +118,29 @@ func TestReplay_OfOneAndOfTheQuarantined(t *testing.T) {
 	}, b.logged(t))
 }
 
+// TestDelivery_SaysWhatSupersededIt: a newer delivery that came first, or the delivery itself.
+func TestDelivery_SaysWhatSupersededIt(t *testing.T) {
+	t.Parallel()
+	b := newBusy(t, 1)
+	for _, role := range []string{clerksim.RoleAdmin, clerksim.RoleMember} {
+		_, err := b.Clerk.SetRole(b.workspace, b.members[0].ID, role)
+		require.NoError(t, err)
+	}
+	sent := b.Clerk.Drain()
+	require.Len(t, sent, 2)
+	b.Send(t, sent[1])
+	b.Applied(t)
+	b.Send(t, sent[0])
+	b.Applied(t)
+	require.Equal(t, "superseded", b.State(t, sent[0].ID))
+	require.Contains(t, b.get(t, "/deliveries/"+sent[0].ID).text,
+		`newest state of this object from <a class="id" href="/deliveries/`+sent[1].ID+`">`)
+	require.NotContains(t, b.get(t, "/deliveries/"+sent[1].ID).text, "newest state", "it was applied")
+	require.Equal(t, http.StatusSeeOther, b.post(t, "/deliveries/"+sent[1].ID+"/replay", url.Values{}).StatusCode)
+	b.Applied(t)
+	require.Contains(t, b.get(t, "/deliveries/"+sent[1].ID).text, "it was applied before")
+}
+
 // TestReplay_OfWhatIsShown: a quarantined delivery stays for ever, and the list shows a time. The
 // status leads to all of them, and what the list doesn't show isn't replayed. The audit log has the
 // filters.
