@@ -201,7 +201,7 @@ func (r *run) end(ctx context.Context, err error) (Report, error) {
 		r.abort(store.ReasonUnreadable)
 	case r.report.Behind > 0:
 		r.abort(store.ReasonReadsBehind)
-		r.report.abort(ReasonReadsBehind, fmt.Sprintf("Clerk showed %d objects in an older state than is applied here", r.report.Behind))
+		r.report.abort(ReasonReadsBehind, fmt.Sprintf("objects that Clerk showed in an older state than is applied here: %d", r.report.Behind))
 	default:
 		r.sweep.State = store.SweepClean
 		r.sweep.Unverified = r.unlisted(clerksync.ResourceRole) || r.unlisted(clerksync.ResourcePermission)

@@ -1,6 +1,9 @@
 package health
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // AlarmName names an alarm. The values are labels of metrics and parts of `rolecall status --json`.
 type AlarmName string
@@ -47,4 +50,13 @@ type Alarm struct {
 // HasAlarm reports whether a list has the alarm.
 func HasAlarm(alarms []Alarm, name AlarmName) bool {
 	return slices.ContainsFunc(alarms, func(a Alarm) bool { return a.Name == name })
+}
+
+// several writes how many things there are, and what they do: "1 delivery waits", "2 deliveries
+// wait".
+func several(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(n, 10) + " " + many
 }

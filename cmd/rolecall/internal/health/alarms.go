@@ -85,8 +85,8 @@ func (s Situation) behind() (Alarm, bool) {
 		return Alarm{}, false
 	}
 	return Alarm{
-		AlarmBehind, fmt.Sprintf("Clerk's reads lag: to %s, Clerk showed %d objects in an older state than signed events did; the sweep left them alone",
-			s.LastSweep.Name(), s.report.Behind),
+		AlarmBehind, fmt.Sprintf("Clerk's reads lag: to %s, Clerk showed %s in an older state than signed events did; the sweep changed nothing there",
+			s.LastSweep.Name(), several(int64(s.report.Behind), "object", "objects")),
 		AdviceFor(sweep.ReasonReadsBehind),
 	}, true
 }
@@ -128,14 +128,15 @@ func (s Situation) noWebhook() (Alarm, bool) {
 func (s Situation) stuck() (Alarm, bool) {
 	age := s.Age(s.OldestWaiting)
 	return Alarm{
-		AlarmStuck, fmt.Sprintf("%d deliveries wait to be applied, the oldest for %s", s.Waiting, Seconds(age)),
+		AlarmStuck, fmt.Sprintf("%s to be applied, the oldest for %s", several(s.Waiting, "delivery waits", "deliveries wait"), Seconds(age)),
 		"check that a process with workers is up (`rolecall serve` without --no-workers); its log says why applying fails",
 	}, !s.OldestWaiting.IsZero() && age > stuckAfter
 }
 
 func (s Situation) quarantined() (Alarm, bool) {
 	return Alarm{
-		AlarmQuarantined, fmt.Sprintf("%d deliveries are quarantined: they can't be applied, or are of another instance", s.Quarantined),
+		AlarmQuarantined, several(s.Quarantined, "delivery is quarantined: it can't be applied, or is of another instance",
+			"deliveries are quarantined: they can't be applied, or are of another instance"),
 		"`rolecall deliveries list --state quarantined` says why; correct the setting or upgrade, then `rolecall deliveries replay`",
 	}, s.Quarantined > 0
 }

@@ -70,6 +70,11 @@ func TestAlarms_OfEachSituation(t *testing.T) {
 			[]AlarmName{AlarmBehind},
 			[]string{"sweep_7", "4 objects", "--trust-clerk"},
 		},
+		"answered in one older state": {
+			func(s *Situation) { swept(s, store.SweepAborted, store.ReasonReadsBehind, sweep.Report{Behind: 1}) },
+			[]AlarmName{AlarmBehind},
+			[]string{"1 object in"},
+		},
 		"changed without a delivery": {
 			func(s *Situation) {
 				swept(s, store.SweepClean, "", sweep.Report{NewestDrift: new(s.LastDelivery.Add(time.Millisecond))})
@@ -101,7 +106,13 @@ func TestAlarms_OfEachSituation(t *testing.T) {
 		}, []AlarmName{AlarmNeverSwept, AlarmAborted}, nil},
 		"almost stuck": {change: func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(30*time.Second) }},
 		"stuck": {
-			func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(31*time.Second) }, []AlarmName{AlarmStuck}, []string{"3 deliveries", "31s"},
+			func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(31*time.Second) }, []AlarmName{AlarmStuck}, []string{"3 deliveries wait to", "31s"},
+		},
+		"a single one is stuck": {
+			func(s *Situation) { s.Waiting, s.OldestWaiting = 1, ago(31*time.Second) }, []AlarmName{AlarmStuck}, []string{"1 delivery waits to"},
+		},
+		"a single one is quarantined": {
+			func(s *Situation) { s.Quarantined = 1 }, []AlarmName{AlarmQuarantined}, []string{"1 delivery is quarantined: it can't"},
 		},
 		"quarantined": {
 			func(s *Situation) { s.Quarantined = 2 }, []AlarmName{AlarmQuarantined}, []string{"2 deliveries", "deliveries replay"},

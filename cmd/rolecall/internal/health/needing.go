@@ -1,7 +1,6 @@
 package health
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,12 +35,8 @@ func (c *Collector) collectNeeding(gauge func(d *prometheus.Desc, value float64,
 // noManager: in some workspaces, no member can invite, promote or remove members.
 func (s Situation) noManager() (Notice, bool) {
 	n := s.needing()[clerksync.NeedNoManager]
-	detail := fmt.Sprintf("%d workspaces have no member who may manage members", n)
-	if n == 1 {
-		detail = "1 workspace has no member who may manage members"
-	}
 	return Notice{
-		NoticeNoManager, detail,
+		NoticeNoManager, several(n, "workspace has", "workspaces have") + " no member who may manage members",
 		"`rolecall workspaces --needs no_manager` lists them; make a member of each one its admin in Clerk's dashboard, or delete it there",
 	}, n > 0
 }
