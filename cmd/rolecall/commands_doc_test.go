@@ -12,8 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -79,6 +81,8 @@ func TestDocument_HasTheShapes(t *testing.T) {
 		"List audit entries":                     {auditColumns(false).name, auditEntry{}, headerOf(auditColumns(false).columns)},
 		"List changes":                           {changeColumns(false).name, listedChange{}, headerOf(changeColumns(false).columns)},
 		"Say which build runs":                   {"", buildinfo.Info{}, nil},
+		"Read the status":                        {"", health.Snapshot{}, nil},
+		"Read a sweep's report":                  {"", sweep.Report{}, nil},
 		"Test a policy":                          {"", testedPolicy{}, nil},
 		"Compare policies":                       {"", policyDifference{}, headerOf(changedRoleColumns().columns)},
 		"List whom a policy changes":             {changedMemberColumns().name, changedMember{}, headerOf(changedMemberColumns().columns)},
@@ -122,7 +126,7 @@ func fieldsOf(item reflect.Type) (paths []string) {
 			}
 			of = of.Elem()
 		}
-		if of == reflect.TypeFor[auditEntry]() { // documented as a list of its own
+		if of == reflect.TypeFor[auditEntry]() || of == reflect.TypeFor[sweep.Report]() { // documented by themselves
 			paths = append(paths, strings.TrimSuffix(name, "[]"))
 			continue
 		}
