@@ -118,8 +118,8 @@ func TestAuditFollower_ReturnsWhatIsCommittedLate(t *testing.T) {
 	require.Empty(t, next(all), "each once")
 }
 
-// TestReadHorizon_WaitsForTheNewestTransaction: nothing that ends later has a newer id, and still it
-// hasn't ended.
+// TestReadHorizon_WaitsForTheNewestTransaction: nothing that ends later has a newer id, and still
+// it hasn't ended.
 func TestReadHorizon_WaitsForTheNewestTransaction(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
