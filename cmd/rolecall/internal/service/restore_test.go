@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,14 +37,20 @@ type backedUp struct {
 	removed string                    // user who was removed from workspace after the dump
 	token   string                    // of that user
 	north   string
+	follows *follower // of the change feed
+	place   string    // in it, before the dump
+	beyond  string    // and after it
 }
 
 // backUp fills a database, dumps it, and changes much afterwards.
 func backUp(t *testing.T, server *pgtest.Cluster, url string, args ...string) *backedUp {
 	t.Helper()
 	b := &backedUp{server: server, dump: filepath.Join(t.TempDir(), "rolecall.dump")}
-	b.Bundle = servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand)
+	var following string
+	b.Bundle = servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand,
+		func(_ *servicetest.Bundle, cfg *config.Config) { following = withFollower(t, cfg) })
 	b.Open(t, url)
+	b.follows = newFollower(b.Bundle, following)
 	north, alex, robin, messages := servicetest.Team(t, b.Bundle)
 	south, _, kim, more := servicetest.Team(t, b.Bundle)
 	b.north, b.removed, b.token = north, robin, b.Token(t, robin)
@@ -58,6 +65,7 @@ func backUp(t *testing.T, server *pgtest.Cluster, url string, args ...string) *b
 	}, store.CommandKey{})
 	require.NoError(t, err)
 	b.heads = headsOf(t, b.DB)
+	b.place = b.hears(t, "report.run", "")
 
 	lock, err := b.DB.Begin(t.Context()) // holds up south's deliveries
 	require.NoError(t, err)
@@ -83,10 +91,21 @@ func backUp(t *testing.T, server *pgtest.Cluster, url string, args ...string) *b
 	require.NoError(t, err)
 	b.Send(t, slices.Concat(messages, b.Clerk.Drain())...)
 	require.Equal(t, http.StatusNotFound, b.May(t, b.token, north, "reports:read"), "acknowledged, enforced, and not in the dump")
+	b.beyond = b.hears(t, "member.removed", robin)
 	require.NoError(t, b.Clerk.DeleteOrganization(west)) // no webhook ever says so
 	b.Clerk.Drain()
 	require.NoError(t, b.Service.Stop(t.Context()))
 	return b
+}
+
+// hears follows the change feed up to a change, and returns the place after it.
+func (b *backedUp) hears(t *testing.T, kind, userID string) (cursor string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		changes, _ := b.follows.ask(t, "wait=5")
+		return slices.ContainsFunc(changes, func(c followed) bool { return c.Kind == kind && (userID == "" || c.UserID == userID) })
+	}, 20*time.Second, time.Millisecond)
+	return b.follows.cursor
 }
 
 // ack sends webhooks, which the dump must have.
@@ -178,6 +197,11 @@ func (b *backedUp) requireRestored(t *testing.T, url string) {
 	}
 	_, err = b.DB.Exec(t.Context(), "UPDATE rolecall.audit_log SET target = 'x'")
 	require.ErrorContains(t, err, "append-only")
+	b.follows.cursor = b.beyond
+	_, _, err = b.follows.next("wait=0")
+	require.ErrorContains(t, err, "410", "it has read what the dump lacks")
+	b.follows.cursor = b.place
+	b.hears(t, "member.removed", b.removed)
 	entries := headsOf(t, b.DB)[b.north].Seq
 	user, err := b.Clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
