@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	svix "github.com/svix/svix-webhooks/go"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
@@ -40,6 +41,7 @@ type rolling struct {
 
 	workspace, member string
 	token             string
+	following         string // token of a service that waits for changes
 	messages          chan clerksim.Message
 
 	work             sync.WaitGroup
@@ -163,6 +165,11 @@ func openRolling(t *testing.T, database string, start func(*testing.T, [2]map[st
 	for _, setting := range []string{"ROLECALL_LISTEN_ADDR", "ROLECALL_ADMIN_ADDR"} {
 		second[setting] = strings.Replace(first[setting], "127.0.0.1", "127.0.0.2", 1)
 	}
+	following, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("follower", 8)))
+	require.NoError(t, err)
+	r.following = following
+	first["ROLECALL_SERVICE_TOKEN_HASHES"] = "follower:" + hash + "/scopes=read"
+	second["ROLECALL_SERVICE_TOKEN_HASHES"] = first["ROLECALL_SERVICE_TOKEN_HASHES"]
 	r.env = [2]map[string]string{first, second}
 	r.instances = start(t, r.env)
 	return r
@@ -207,6 +214,9 @@ func (r *rolling) load(ctx context.Context, t *testing.T) {
 	for _, keep := range []bool{true, true, false} {
 		r.caller(ctx, keep, func(ctx context.Context, w *servicetest.Wire) error { return r.deliver(ctx, w, signer) })
 	}
+	for _, keep := range []bool{true, false} {
+		r.caller(ctx, keep, func(ctx context.Context, w *servicetest.Wire) error { return r.wait(ctx, w) })
+	}
 }
 
 // caller repeats one action until ctx ends, and notes each failure. An action that is under way
@@ -242,6 +252,18 @@ func (r *rolling) read(ctx context.Context, w *servicetest.Wire) error {
 		return fmt.Errorf("ask: status %d: %s", response.Status, response.Text)
 	}
 	r.reads.Add(1)
+	return nil
+}
+
+// wait waits for a change that doesn't come. An instance that stops ends the wait.
+func (r *rolling) wait(ctx context.Context, w *servicetest.Wire) error {
+	response, err := w.Get(ctx, "/v1/changes?after=latest&workspace_id=org_quiet&wait=3", r.following)
+	if err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	if response.Status != http.StatusOK {
+		return fmt.Errorf("wait: status %d: %s", response.Status, response.Text)
+	}
 	return nil
 }
 
