@@ -24,7 +24,7 @@ const (
 	displayEvery = 100 * time.Millisecond
 	// logEvery is how often a log shows progress.
 	logEvery = 3 * time.Second
-	// barWidth leaves room for counts, rate and time in 80 columns.
+	// barWidth leaves room for counts and time in 80 columns.
 	barWidth = 20
 )
 
@@ -111,7 +111,9 @@ func (d *Display) move(p sweep.Progress) {
 	_ = d.bar.Set(done)
 }
 
-// newBar returns a bar for one resource. It shows the remaining time if Clerk counts the objects.
+// newBar returns a bar for one resource. It shows the remaining time if Clerk counts the objects. A
+// full bar stays until the next one: that of a small instance is full after its first page. It
+// shows no rate: the bar begins when its first page is here, so a rate would be far too high.
 func newBar(out io.Writer, p sweep.Progress) *progressbar.ProgressBar {
 	what := "listing "
 	if p.Confirming {
@@ -119,8 +121,7 @@ func newBar(out io.Writer, p sweep.Progress) *progressbar.ProgressBar {
 	}
 	return progressbar.NewOptions(max(p.Total, -1),
 		progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what+string(p.Resource)), progressbar.OptionSetWidth(barWidth),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("objects"),
+		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionThrottle(displayEvery),
-		progressbar.OptionSetSpinnerChangeInterval(0), // otherwise a goroutine draws the bar, even into other lines
-		progressbar.OptionClearOnFinish())
+		progressbar.OptionSetSpinnerChangeInterval(0)) // otherwise a goroutine draws the bar, even into other lines
 }

@@ -22,6 +22,7 @@ func TestDisplay_ShowsProgressAsTheStreamAllows(t *testing.T) {
 	t.Parallel()
 	steps := []sweep.Progress{
 		{Resource: "user", Listed: 500, Total: -1},
+		{Resource: "role", Listed: 3, Total: 3},
 		{Resource: "membership", Listed: 500, Total: 1000},
 		{Resource: "membership", Listed: 1000, Total: 1000},
 		{Resource: "membership", Confirming: true, LookedUp: 1, Total: -1},
@@ -35,10 +36,11 @@ func TestDisplay_ShowsProgressAsTheStreamAllows(t *testing.T) {
 	_, err := bar.Write([]byte("a line\n"))
 	require.NoError(t, err)
 	bar.End()
-	for _, part := range []string{"listing user", "listing membership", "(500/1000", "looking up membership", "\ra line\n"} {
+	for _, part := range []string{"listing user", "listing role", "(3/3)", "listing membership", "(500/1000)", "(1000/1000)", "looking up membership", "\ra line\n"} {
 		require.Contains(t, terminal.String(), part)
 	}
 	require.True(t, strings.HasSuffix(terminal.String(), " \r"), "the bar is gone: %q", terminal.String())
+	require.NotContains(t, terminal.String(), "/s", "a rate would be one of no time at all")
 
 	var log bytes.Buffer
 	lines := New(&log, 0, asText)
@@ -49,6 +51,6 @@ func TestDisplay_ShowsProgressAsTheStreamAllows(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 	require.Contains(t, log.String(), "resource=user listed=500")
 	lines.logged = time.Now().Add(-logEvery)
-	lines.Show(steps[3])
+	lines.Show(steps[len(steps)-1])
 	require.Contains(t, log.String(), "looked_up=1")
 }
