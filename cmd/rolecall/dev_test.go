@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"net"
@@ -119,6 +120,59 @@ func TestDev_LeavesNoProcessBehind(t *testing.T) {
 	for _, pid := range all {
 		require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "process %d", pid)
 	}
+	left, err := os.ReadDir(p.env["TMPDIR"])
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// TestDev_EndsInOrderWithoutItsReader: if its terminal is closed, and if the reader of its output
+// ends before it, as tee does at Ctrl-C.
+func TestDev_EndsInOrderWithoutItsReader(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			temp := t.TempDir()
+			left := func() []os.DirEntry {
+				entries, err := os.ReadDir(temp)
+				require.NoError(t, err)
+				return entries
+			}
+			reader, writer, err := os.Pipe()
+			require.NoError(t, err)
+			dev := exec.CommandContext(t.Context(), os.Args[0], devAnywhere("--data", servicetest.DataFolder(t))...)
+			dev.Env = []string{asProgram + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + temp}
+			dev.Stdout = writer
+			require.NoError(t, dev.Start())
+			require.NoError(t, writer.Close())
+			lines := bufio.NewScanner(reader)
+			ready := false
+			for !ready && lines.Scan() {
+				ready = strings.HasPrefix(lines.Text(), devReady)
+			}
+			require.True(t, ready)
+			require.NotEmpty(t, left())
+			require.NoError(t, reader.Close())
+			require.NoError(t, dev.Process.Signal(signal))
+			require.NoError(t, dev.Wait())
+			require.Empty(t, left())
+		})
+	}
+}
+
+// TestDev_InterruptedAtItsStartEndsSilently, and not with what that cut, such as initdb.
+func TestDev_InterruptedAtItsStartEndsSilently(t *testing.T) {
+	t.Parallel()
+	data := servicetest.DataFolder(t)
+	p := startProcess(t, map[string]string{"TMPDIR": t.TempDir()}, devAnywhere("--data", data)...)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(data, "pgdata.partial"))
+		return err == nil || !p.running()
+	}, time.Minute, time.Millisecond)
+	p.signal(t, syscall.SIGINT)
+	require.Equal(t, exitOK, p.exit(t, 20*time.Second))
+	require.Empty(t, p.out.String())
+	require.Empty(t, p.log.String())
 	left, err := os.ReadDir(p.env["TMPDIR"])
 	require.NoError(t, err)
 	require.Empty(t, left)

@@ -70,6 +70,9 @@ func newSearch(logger *slog.Logger) *search {
 // that version can read the data folder, so find returns the first one of that version.
 func (s *search) find(ctx context.Context, acct account, wantMajor int) (installation, error) {
 	found, looked := s.installed(ctx, acct)
+	if err := ctx.Err(); err != nil { // then what was found isn't all, and nothing need be fetched
+		return installation{}, err
+	}
 	for _, inst := range found {
 		if wantMajor == 0 || inst.major == wantMajor {
 			return inst, nil

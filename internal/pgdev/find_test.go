@@ -124,3 +124,18 @@ func TestFind_FetchedBinariesAreReused(t *testing.T) {
 	}
 	require.Equal(t, 1, downloads)
 }
+
+// TestFind_FetchesNothingOnceItsContextHasEnded: no binary answers then, which doesn't mean that
+// none is installed.
+func TestFind_FetchesNothingOnceItsContextHasEnded(t *testing.T) {
+	t.Parallel()
+	s := bareSearch(nil, fakeInstallation(t, folder(t), "15.13"))
+	s.fetch = func(context.Context, account) (string, error) {
+		t.Error("it fetches")
+		return "", errNoNetwork
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.find(ctx, anAccount(t), 0)
+	require.ErrorIs(t, err, context.Canceled)
+}

@@ -83,7 +83,7 @@ func Start(ctx context.Context, o Options, errs io.Writer) (_ *Demo, err error) 
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.Close(ctx))
+			err = errors.Join(unlessEnded(ctx, err), d.Close(ctx))
 		}
 	}()
 	return d, d.start(ctx, o, cfg, policy, errs)

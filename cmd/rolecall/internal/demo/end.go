@@ -32,6 +32,15 @@ func untilEnd(ctx context.Context, service *service.Service, postgresEnded <-cha
 	return nil
 }
 
+// unlessEnded returns why ctx has ended, if it has, in the place of a start's error. Such a start
+// was interrupted, and its error only says what that cut: how far initdb had come, for one.
+func unlessEnded(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil {
+		return ended
+	}
+	return err
+}
+
 // requestsTimeout is how long the end of each listener waits for requests under way. So the end of
 // all takes less than three seconds. Browsers open connections in advance, and on some they never
 // send a request.

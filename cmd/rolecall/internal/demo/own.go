@@ -59,7 +59,7 @@ func StartOwn(ctx context.Context, o OwnOptions, errs io.Writer) (_ *Own, err er
 	logger := slog.New(own.cfg.LogHandler(config.LogText)(errs, logLevel(own.cfg)))
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, own.Close(ctx))
+			err = errors.Join(unlessEnded(ctx, err), own.Close(ctx))
 		}
 	}()
 	if err := own.meetClerk(ctx, logger); err != nil {
