@@ -56,15 +56,16 @@ func Entries(ctx context.Context, db store.DBTX, logged []clerksync.LoggedEntry)
 }
 
 // Change says in a line what the entry changed, and what a product or an operator recorded with it:
-// "role: org:member → org:admin". Ids aren't told, and no truth values: the action says what became
-// true.
+// "role: org:member → org:admin". Ids aren't told. Truth values are told only of what is restated:
+// other actions say what became true.
 func (e Entry) Change() string {
 	var told []string
+	restated := strings.HasSuffix(string(e.Action), ".restated")
 	for _, d := range e.Differences {
 		id := strings.HasSuffix(d.Name, " id") || strings.HasSuffix(d.Name, " ids")
 		truth := d.Was == "true" || d.Was == "false" || d.Is == "true" || d.Is == "false"
 		switch {
-		case !d.Same && (id || truth):
+		case !d.Same && (id || truth && !restated):
 		case d.Was == "":
 			told = append(told, d.Name+": "+d.Is)
 		case d.Is == "":

@@ -22,6 +22,7 @@ func TestEntry_Change(t *testing.T) {
 	for want, e := range map[string]clerksync.LoggedEntry{
 		"":                             {Before: json.RawMessage(`[]`)},
 		"role: org:admin":              {After: json.RawMessage(`{"membership_id":"orgmem_1","role":"org:admin","banned":true}`)},
+		"banned: false → true":         {Action: clerksync.ActionUserRestated, Before: json.RawMessage(`{"banned":false}`), After: json.RawMessage(`{"banned":true}`)},
 		"role was org:admin":           {Before: json.RawMessage(`{"role":"org:admin","role_id":"role_1"}`)},
 		"name: a → b, slug: c":         {Before: json.RawMessage(`{"name":"a","same":1}`), After: json.RawMessage(`{"slug":"c","name":"b","same":1}`)},
 		`role: 1 → [2], report_id: q3`: {Before: json.RawMessage(`{"role":1}`), After: json.RawMessage(`{"role":[2]}`), Data: json.RawMessage(`{"report_id":"q3"}`)},

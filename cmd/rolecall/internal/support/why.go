@@ -101,12 +101,12 @@ func policyInForce(ctx context.Context, db store.DBTX, configured ConfiguredPoli
 	case configured.Err != nil:
 		notes = []string{fmt.Sprintf("The policy file couldn't be read, so no lines are named: %v.", configured.Err)}
 	case len(saved) == 0:
-		return configured.Policy, []string{"No process has saved a policy yet. This answer is by " + configured.Source + "."}, nil
+		return configured.Policy, []string{"No process has saved a policy yet. This answer is by the configured one (" + configured.Source + ")."}, nil
 	case store.SameGrants(saved, configured.Policy.Grants):
 		return configured.Policy, nil, nil
 	default:
-		notes = []string{"This answer is by the policy of the serving processes. " + configured.Source +
-			" grants other things: reload the processes, or look for another file."}
+		notes = []string{"This answer is by the policy of the serving processes. The configured one (" + configured.Source +
+			") grants other things: reload the processes, or look for another file."}
 	}
 	return &policy.Policy{Grants: saved}, notes, nil
 }

@@ -85,7 +85,7 @@ func TestWhy_GoesByThePolicyInForce(t *testing.T) {
 	require.False(t, a.Reasoning.Decision.Allowed)
 	require.Contains(t, a.Reasoning.Fact(clerksync.FactGrant).Detail, "org:admin (policy) has it")
 	require.Len(t, a.Notes, 1)
-	require.Contains(t, a.Notes[0], "/etc/rolecall/policy.yaml grants other things")
+	require.Contains(t, a.Notes[0], "The configured one (/etc/rolecall/policy.yaml) grants other things")
 
 	a, err = why(support.ConfiguredPolicy{Source: "x", Err: errors.New("no such file")}, "user_jane", "org_1", "billing:manage")
 	require.NoError(t, err)
