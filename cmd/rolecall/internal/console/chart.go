@@ -128,7 +128,7 @@ func draw(id, title string, words func(float64) string, series ...[]value) chart
 
 // pieces returns the points of each run of known values.
 func pieces(values []value, highest float64) (all []string) {
-	const margin = 2
+	const margin, dash = 2, 3
 	x := func(i int) float64 { return float64(i) * chartWidth / float64(max(1, len(values)-1)) }
 	var run []string
 	end := func() {
@@ -147,10 +147,11 @@ func pieces(values []value, highest float64) (all []string) {
 			height = v.of / highest
 		}
 		y := chartHeight - margin - height*(chartHeight-2*margin)
-		run = append(run, fmt.Sprintf("%.1f,%.1f", x(i), y))
-		if len(run) == 1 && (i+1 == len(values) || !values[i+1].known) { // a single point is a short line
-			run = append(run, fmt.Sprintf("%.1f,%.1f", x(i)+1, y))
+		if len(run) == 0 && (i+1 == len(values) || !values[i+1].known) { // a single point is a short line
+			run = append(run, fmt.Sprintf("%.1f,%.1f", max(0, x(i)-dash), y), fmt.Sprintf("%.1f,%.1f", min(chartWidth, x(i)+dash), y))
+			continue
 		}
+		run = append(run, fmt.Sprintf("%.1f,%.1f", x(i), y))
 	}
 	end()
 	return all
