@@ -40,13 +40,19 @@ func (d *Demo) startPostgres(ctx context.Context, o Options, cfg *config.Config,
 		if err := createDatabase(ctx, server.URL("postgres")); err != nil {
 			return err
 		}
-		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = server.URL(databaseName), "", ""
+		useDatabase(cfg, server.URL(databaseName))
 	}
 	if err := renew(ctx, cfg.DirectURL(), where); err != nil {
 		return err
 	}
 	d.DatabaseURL = cfg.DatabaseURL
 	return database.MigrateURL(ctx, cfg.DirectURL())
+}
+
+// useDatabase lets the service use a database of dev's own. What the settings say of another one no
+// longer counts.
+func useDatabase(cfg *config.Config, url string) {
+	cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL, cfg.ReplicaURLs, cfg.MaxConnections = url, "", "", nil, 0
 }
 
 // openServer returns the given database's server. Without one, it starts a server in the asked

@@ -71,7 +71,7 @@ func Start(ctx context.Context, o Options, errs io.Writer) (_ *Demo, err error) 
 		fmt.Fprintln(errs, "rolecall: warning:", warning)
 	}
 	if o.DatabaseURL != "" {
-		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = o.DatabaseURL, "", ""
+		useDatabase(&cfg, o.DatabaseURL)
 	}
 	policy, err := readPolicy(ctx, cfg)
 	if err != nil {

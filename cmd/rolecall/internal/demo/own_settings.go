@@ -36,7 +36,7 @@ func readOwn(ctx context.Context) (config.Config, error) {
 	if cfg.SecretKey == "" {
 		return cfg, SettingError{errors.New("CLERK_SECRET_KEY is missing: write it into .env or the environment; " + whereKeys)}
 	}
-	cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL, cfg.MaxConnections = "", "", "", 0
+	useDatabase(&cfg, "")
 	cfg.ClerkReadOnly = true
 	if cfg.Issuer == "" {
 		if cfg.Issuer, err = issuerOfKey(cfg.SecretKey, os.Environ()); err != nil {

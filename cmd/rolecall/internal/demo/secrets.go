@@ -33,6 +33,7 @@ func (s secrets) configure(cfg *config.Config, sim *simulator.Simulator) {
 	cfg.JWKSURL, cfg.APIURL = sim.URL()+"/.well-known/jwks.json", sim.URL()+"/v1"
 	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
 	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
+	cfg.SignInURL, cfg.PublicURL = "", "" // the other one's pages, and where its mirror is
 	cfg.SecretKey, cfg.ClerkRate, cfg.ClerkReadOnly = clerk.SecretKey(), clerkRate, false
 	cfg.MaxRemovalRatio = 1 // in so small a world, each removal is many
 	cfg.SigningSecrets = []string{sim.WebhookSecret()}
