@@ -21,8 +21,8 @@ type Replica struct {
 	Others   int64          // reads that it was to answer and didn't
 }
 
-// replicasAway: the primary answers what replicas were to answer. Only the process that reads from
-// them knows of it.
+// replicasAway: others answer what replicas were to answer, or nobody does. Only the process that
+// reads from them knows of it.
 func (s Situation) replicasAway() (Alarm, bool) {
 	var away, cures []string
 	for _, r := range s.Replicas {
@@ -36,7 +36,7 @@ func (s Situation) replicasAway() (Alarm, bool) {
 		away, cures = append(away, detail), append(cures, r.Name+": "+replicaCure(r.State))
 	}
 	return Alarm{
-		AlarmReplicas, "the primary answers in place of replicas: " + strings.Join(away, "; "), strings.Join(cures, "; "),
+		AlarmReplicas, "replicas don't answer: " + strings.Join(away, "; "), strings.Join(cures, "; "),
 	}, len(away) > 0
 }
 

@@ -21,7 +21,7 @@ func TestAlarms_OfReplicas(t *testing.T) {
 	).ownAlarms()
 	require.Len(t, alarms, 1)
 	require.Equal(t, AlarmReplicas, alarms[0].Name)
-	require.Contains(t, alarms[0].Detail, "b:5432 couldn't answer for 1m0s: unreachable (connection refused); c:5432")
+	require.Contains(t, alarms[0].Detail, "replicas don't answer: b:5432 couldn't answer for 1m0s: unreachable (connection refused); c:5432")
 	require.Contains(t, alarms[0].Advice, "c:5432: it was promoted")
 	require.NotContains(t, alarms[0].Detail, "a:5432")
 }
