@@ -55,6 +55,15 @@ type Lost struct {
 	More bool
 }
 
+// RememberSince is [Acknowledged.Remember] of something whose record may be from an earlier instant.
+// It does nothing if that is long ago: no failover loses such a record, but its life may be over
+// soon.
+func (a *Acknowledged) RememberSince(kind store.AcknowledgedKind, id string, recorded time.Time) {
+	if time.Since(recorded) < remembersFor {
+		a.Remember(kind, id)
+	}
+}
+
 // Remember notes that something is acknowledged. It must come before its sender learns of it.
 func (a *Acknowledged) Remember(kind store.AcknowledgedKind, id string) {
 	now := time.Now().UnixNano()

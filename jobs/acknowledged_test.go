@@ -80,6 +80,21 @@ func TestAcknowledged_OfEachKind(t *testing.T) {
 	require.Len(t, found[1].Missing, 1)
 }
 
+// TestAcknowledged_LeavesOldRecordsOut: their life may end while they are remembered, and no
+// failover loses them.
+func TestAcknowledged_LeavesOldRecordsOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	remembers := &Acknowledged{}
+	remembers.RememberSince(store.AcknowledgedCommand, "cmd_old", time.Now().Add(-remembersFor))
+	remembers.RememberSince(store.AcknowledgedCommand, "cmd_young", time.Now().Add(time.Minute-remembersFor))
+	lost, err := remembers.FindLost(t.Context(), b.Pool)
+	require.NoError(t, err)
+	require.Len(t, lost, 1)
+	require.Len(t, lost[0].Missing, 1)
+	require.Equal(t, "cmd_young", lost[0].Missing[0].ID)
+}
+
 // TestAcknowledged_ForgetsTheOldest, and says that more than it remembers may be missing.
 func TestAcknowledged_ForgetsTheOldest(t *testing.T) {
 	t.Parallel()

@@ -36,6 +36,7 @@ const (
 type EarlierCommand struct {
 	ID      string
 	State   CommandState
+	BegunAt time.Time // its record lives for [KeysCount] from then on, or longer
 	SentAt  time.Time // when it was first sent to Clerk; zero for never
 	Recent  bool      // tried so lately that it may be running
 	Audited bool      // the audit log has its change
@@ -70,7 +71,7 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 		return time.Time{}, nil, fmt.Errorf("find earlier command: %w", err)
 	}
 	earlier = &EarlierCommand{
-		ID: r.ID, State: CommandState(r.State), Recent: r.Recent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
+		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
 		Answer: r.Answer, OrganizationID: r.OrganizationID, Target: r.Target,
 	}
 	if r.SentAt != nil {

@@ -64,8 +64,9 @@ type Config struct {
 	// LookAgainAfter is how long a command waits, after Clerk didn't show its actor's membership,
 	// before it asks once more. Defaults to 2 s.
 	LookAgainAfter time.Duration
-	// Acknowledged is called with the id of each command that is done, before Run returns. Optional.
-	Acknowledged func(commandID string)
+	// Acknowledged is called with the id of each command that is done, before Run returns, also if an
+	// earlier try did it, at another process. first is when the first try began. Optional.
+	Acknowledged func(commandID string, first time.Time)
 	// Logger is told of failures after Clerk has carried a command out.
 	Logger *slog.Logger
 }
@@ -92,7 +93,7 @@ func New(cfg Config) (*Commander, error) {
 		cfg.Allowed = func() error { return nil }
 	}
 	if cfg.Acknowledged == nil {
-		cfg.Acknowledged = func(string) {}
+		cfg.Acknowledged = func(string, time.Time) {}
 	}
 	if cfg.LookAgainAfter == 0 {
 		cfg.LookAgainAfter = defaultLookAgainAfter
@@ -119,7 +120,7 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 	if err := c.cfg.Allowed(); err != nil {
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
-	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), may: may, answer: answer}
+	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), first: time.Now(), may: may, answer: answer}
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetAttributes(attribute.String("rolecall.command_id", r.id))
 	}
@@ -146,7 +147,7 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 		r.end(ctx, store.CommandUnknown)
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrNotRecorded, err)
 	}
-	c.cfg.Acknowledged(r.id)
+	c.cfg.Acknowledged(r.id, r.first)
 	r.tell(ctx, store.CommandDone)
 	return answered, false, nil
 }
@@ -164,6 +165,7 @@ type run struct {
 
 	id      string
 	command clerksync.Command
+	first   time.Time // when the first try began
 	may     May
 	answer  Answer
 	askedAt time.Time // by the database's clock, before Clerk is asked; each try of a command has another one
@@ -180,9 +182,9 @@ func (r *run) workspace() string { return cmp.Or(r.command.OrganizationID, r.com
 
 // begin records the command, or returns the answer to an earlier one with the same key.
 func (r *run) begin(ctx context.Context, key store.CommandKey) (answered json.RawMessage, err error) {
-	err = r.pool.Tx(ctx, r.workspace(), merge.Retry{Locks: merge.LockPatience}, func(tx pgx.Tx) error {
-		askedAt, earlier, err := store.BeginCommand(ctx, tx, r.id, r.command, key)
-		r.askedAt = askedAt
+	var earlier *store.EarlierCommand
+	err = r.pool.Tx(ctx, r.workspace(), merge.Retry{Locks: merge.LockPatience}, func(tx pgx.Tx) (err error) {
+		r.askedAt, earlier, err = store.BeginCommand(ctx, tx, r.id, r.command, key)
 		if err == nil && earlier != nil {
 			answered, err = r.resume(ctx, tx, *earlier)
 		}
@@ -190,6 +192,12 @@ func (r *run) begin(ctx context.Context, key store.CommandKey) (answered json.Ra
 	})
 	if err != nil {
 		return nil, fmt.Errorf("begin command: %w", err)
+	}
+	if earlier != nil {
+		r.first = earlier.BegunAt
+	}
+	if answered != nil {
+		r.cfg.Acknowledged(earlier.ID, r.first)
 	}
 	return answered, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -379,4 +380,26 @@ func TestRepeat_RefusedOneIsAttributedNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
 	require.Equal(t, []entry{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
+}
+
+// TestRepeat_IsAcknowledged by the process that repeats the answer: the one that has carried the
+// command out may be gone.
+func TestRepeat_IsAcknowledged(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	remove := clerksync.Command{Actor: admin, Action: clerksync.ActionMemberRemoved, OrganizationID: organization, Target: member}
+	require.NoError(t, b.run(remove, "key"))
+	acknowledged := map[string]time.Time{}
+	var err error
+	b.commander, err = New(Config{Pool: b.Pool, Clerk: b.client, Logger: b.Logs.Logger(), Acknowledged: func(id string, first time.Time) {
+		acknowledged[id] = first
+	}})
+	require.NoError(t, err)
+	require.NoError(t, b.run(remove, "key"))
+	var id string
+	var begun time.Time
+	require.NoError(t, b.Pool.QueryRow(t.Context(), "SELECT id, begun_at FROM rolecall.commands").Scan(&id, &begun))
+	require.Len(t, acknowledged, 1)
+	require.True(t, begun.Equal(acknowledged[id]), "%v isn't %v: its record ends a day after", acknowledged, begun)
 }

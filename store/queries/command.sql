@@ -18,7 +18,7 @@ WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds'); -- a repeat that runs
 
 -- name: LockCommand :one
-SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at IS NOT NULL)::boolean AS audited,
+SELECT id, state, organization_id, target, request, answer, begun_at, sent_at, (audited_at IS NOT NULL)::boolean AS audited,
     (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 

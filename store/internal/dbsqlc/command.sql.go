@@ -124,7 +124,7 @@ func (q *Queries) Invitation(ctx context.Context, db DBTX, id string) (Invitatio
 
 const LockCommand = `-- name: LockCommand :one
 
-SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at IS NOT NULL)::boolean AS audited,
+SELECT id, state, organization_id, target, request, answer, begun_at, sent_at, (audited_at IS NOT NULL)::boolean AS audited,
     (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = $1::bytea FOR UPDATE
 `
@@ -136,6 +136,7 @@ type LockCommandRow struct {
 	Target         string          `json:"target"`
 	Request        []byte          `json:"request"`
 	Answer         json.RawMessage `json:"answer"`
+	BegunAt        time.Time       `json:"begun_at"`
 	SentAt         *time.Time      `json:"sent_at"`
 	Audited        bool            `json:"audited"`
 	Recent         bool            `json:"recent"`
@@ -152,6 +153,7 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 		&i.Target,
 		&i.Request,
 		&i.Answer,
+		&i.BegunAt,
 		&i.SentAt,
 		&i.Audited,
 		&i.Recent,

@@ -179,7 +179,7 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 func (s *Service) commander() (*jobscommand.Commander, error) {
 	return jobscommand.New(jobscommand.Config{
 		Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger,
-		Acknowledged: func(id string) { s.acknowledged.Remember(store.AcknowledgedCommand, id) },
+		Acknowledged: func(id string, first time.Time) { s.acknowledged.RememberSince(store.AcknowledgedCommand, id, first) },
 	})
 }
 
