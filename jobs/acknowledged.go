@@ -55,9 +55,9 @@ type Lost struct {
 	More bool
 }
 
-// RememberSince is [Acknowledged.Remember] of something whose record may be from an earlier instant.
-// It does nothing if that is long ago: no failover loses such a record, but its life may be over
-// soon.
+// RememberSince is [Acknowledged.Remember] of something whose record may be from an earlier
+// instant. It does nothing if that is long ago: no failover loses such a record, but its life may
+// be over soon.
 func (a *Acknowledged) RememberSince(kind store.AcknowledgedKind, id string, recorded time.Time) {
 	if time.Since(recorded) < remembersFor {
 		a.Remember(kind, id)

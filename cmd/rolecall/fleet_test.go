@@ -35,6 +35,9 @@ const (
 	afterKill = 2 * time.Second
 )
 
+// errWrong is of an answer that decides wrongly. No kill excuses it.
+var errWrong = errors.New("a wrong answer")
+
 // fleet is three processes on one database behind nginx, and their load.
 type fleet struct {
 	rolling
@@ -219,6 +222,9 @@ func (f *fleet) ask(ctx context.Context) {
 			answer, err := w.Do(ctx, request)
 			if err == nil && answer.Status != q.want {
 				err = fmt.Errorf("status %d, want %d: %s", answer.Status, q.want, answer.Text)
+				if answer.Status < http.StatusInternalServerError {
+					err = errors.Join(errWrong, err)
+				}
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", q.path, err)
@@ -376,6 +382,7 @@ func (f *fleet) leader(t *testing.T) (i int) {
 func (f *fleet) judge(t *testing.T, upgraded time.Time) {
 	t.Helper()
 	for _, failed := range f.failures {
+		require.NotErrorIs(t, failed.err, errWrong)
 		byKill := slices.ContainsFunc(f.killedAt, func(at time.Time) bool { return failed.at.After(at) && failed.at.Sub(at) < afterKill })
 		require.True(t, byKill, "%s %v", failed.at.Format(time.StampMilli), failed.err)
 	}

@@ -266,31 +266,46 @@ func TestFollower_HearsOfARemovalAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	b.Send(t, b.Clerk.Drain()...)
 	f.catchUp(t)
+	best := time.Hour
+	for round := 0; round < 10 && best >= heardWithin; round++ { // other tests may slow one round down
+		best = min(best, medianDelay(t, b, f, org.ID, user.ID))
+		t.Logf("from the removal's transaction to the follower: median %s at best", best)
+	}
+	require.Less(t, best, heardWithin)
+}
+
+// heardWithin bounds the median of a round. It is many times what an idle machine takes, which the
+// benchmarks hold against the promise, and a fraction of the second after which a process publishes
+// what nobody waits for.
+const heardWithin = 200 * time.Millisecond
+
+// medianDelay returns how long it takes until a follower who waits hears of a removal.
+func medianDelay(t *testing.T, b *servicetest.Bundle, f *follower, org, user string) time.Duration {
+	t.Helper()
 	var took []time.Duration
-	for range 20 {
-		_, err := b.Clerk.AddMember(org.ID, user.ID, clerksim.RoleMember)
+	for range 9 {
+		_, err := b.Clerk.AddMember(org, user, clerksim.RoleMember)
 		require.NoError(t, err)
 		b.Send(t, b.Clerk.Drain()...)
 		f.catchUp(t)
-		require.True(t, f.isMember(org.ID, user.ID))
-		require.NoError(t, b.Clerk.RemoveMember(org.ID, user.ID))
+		require.True(t, f.isMember(org, user))
+		require.NoError(t, b.Clerk.RemoveMember(org, user))
 		heard := make(chan time.Time)
 		go func() {
-			for failed := error(nil); failed == nil && f.isMember(org.ID, user.ID); {
+			for failed := error(nil); failed == nil && f.isMember(org, user); {
 				_, _, failed = f.next("wait=20")
 			}
 			heard <- time.Now()
 		}()
 		b.Send(t, b.Clerk.Drain()...)
 		at := <-heard
-		require.False(t, f.isMember(org.ID, user.ID))
+		require.False(t, f.isMember(org, user))
 		var committed time.Time
 		require.NoError(t, b.DB.QueryRow(t.Context(), "SELECT max(applied_at) FROM rolecall.deliveries").Scan(&committed))
 		took = append(took, at.Sub(committed))
 	}
 	slices.Sort(took)
-	t.Logf("from the removal's transaction to the follower: median %s, at most %s", took[len(took)/2], took[len(took)-1])
-	require.Less(t, took[len(took)/2], time.Second)
+	return took[len(took)/2]
 }
 
 // TestFollower_DelaysNoStop: those who wait are answered, and streams end, as soon as a process
