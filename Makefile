@@ -28,10 +28,11 @@ surroundings: ## Run the tests that need servers of their own, load the machine 
 	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z_0-9]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 4 -timeout 20m
 
 .PHONY: laws
-laws: ## Run the laws of the merge rule over 10,000 histories each, 1,000 through the whole program, and 2,000 of replicas
+laws: ## Run the laws of the merge rule over 10,000 histories each, 1,000 through the whole program, 2,000 of replicas, and 40 failovers
 	go test ./sync -run Law -count=1 -rapid.checks=10000
 	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant|TestFollower_KnowsTheMembers' -count=1 -rapid.checks=200
 	ROLECALL_TEST_SURROUNDINGS=1 go test ./internal/replica -run 'TestLaw_NoReplicaAnswersLate$$' -count=1 -rapid.checks=2000 -timeout 20m
+	ROLECALL_TEST_SURROUNDINGS=1 go test ./internal/replica -run 'TestLaw_NoReplicaAnswersLateAfterAFailover' -count=10 -timeout 20m
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds

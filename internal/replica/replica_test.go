@@ -41,6 +41,35 @@ func TestReplica_PausedReplica(t *testing.T) {
 	require.EqualValues(t, 1, s.ready())
 }
 
+// TestReplica_AnotherOneAtItsAddress: since the last look, the address leads to a replica that is
+// behind. The look says nothing of that one; the proof in the question does.
+func TestReplica_AnotherOneAtItsAddress(t *testing.T) {
+	needsSurroundings(t)
+	t.Parallel()
+	s := startServers(t, 2)
+	s.ready()
+	s.replicas[1].CatchUp(s.primary)
+	s.replicas[1].PauseReplay()
+	s.change(1, 1) // a removal
+	behind := func() int64 { return s.set.replicas[0].Counts(OutcomeBehind) }
+	for until := time.Now().Add(20 * time.Second); ; { // until the machine is quick enough to ask
+		s.replicas[0].CatchUp(s.primary)
+		require.EqualValues(t, 1, s.ready())
+		before := behind()
+		s.ways[0].Turn(s.replicas[1].Addr())
+		s.set.replicas[0].Pool.Reset() // its next session is a new one
+		_, _, answered := s.ask(0, 1)
+		require.False(t, answered)
+		if behind() > before {
+			return
+		}
+		require.True(t, time.Now().Before(until), "%v", s.set.replicas[0].Status())
+		s.ways[0].Turn(s.replicas[0].Addr())
+		s.set.replicas[0].Pool.Reset()
+		s.clock.advance(longestRest)
+	}
+}
+
 // TestReplica_ProofComesBeforeTheSnapshot: a replica that catches up during a single statement
 // shows the past and the newest position. The proof is a statement of its own, and what follows it
 // shows what the position covers.
