@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -75,4 +76,39 @@ func TestLive_StreamsAreBounded(t *testing.T) {
 	d.signIn(t)
 	require.Equal(t, http.StatusServiceUnavailable, d.get(t, "/events").StatusCode)
 	require.Equal(t, http.StatusOK, d.get(t, "/").StatusCode)
+}
+
+// TestLive_HiddenPageHasNoStream: also if its stream was refused before, and the page would have
+// tried again. A page that is shown again has one stream, and no second one.
+func TestLive_HiddenPageHasNoStream(t *testing.T) {
+	t.Parallel()
+	page := newDesk(t).openSignedIn(t, "/", browsertest.View{})
+	page.Set(`window.opened = 0, window.later = [], window.setTimeout = (f) => window.later.push(f)`)
+	page.Set(`window.EventSource = class {
+		static CLOSED = 2;
+		constructor() { window.opened++; window.refused = this; this.readyState = 2; }
+		addEventListener() {}
+		close() {}
+	}`)
+	opened := func(n int) {
+		t.Helper()
+		page.Set(fmt.Sprintf(`(() => { if (window.opened !== %d) throw new Error(window.opened + " streams") })()`, n))
+	}
+	show := func(hidden string) {
+		page.Set(`Object.defineProperty(document, "hidden", { value: ` + hidden + `, configurable: true })`)
+		page.Set(`document.dispatchEvent(new Event("visibilitychange"))`)
+	}
+	show("true")
+	show("false")
+	opened(1)
+	page.Set("window.refused.onerror()")
+	show("true")
+	page.Set("window.later[0]()")
+	opened(1)
+	show("false")
+	page.Set("window.refused.onerror()")
+	page.Set("window.later[1]()")
+	opened(3) // shown again, and tried again
+	page.Set("window.later[0](), window.later[1]()")
+	opened(3)
 }

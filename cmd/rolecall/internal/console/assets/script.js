@@ -46,11 +46,15 @@
   };
 
   const watch = () => {
-    source = new EventSource("/events");
+    const mine = source = new EventSource("/events");
     source.addEventListener("open", () => { if (opened) refresh(); opened = true; });
     source.addEventListener("changed", refresh);
     source.addEventListener("away", () => gone("The database can't be reached."));
-    source.onerror = () => { if (source.readyState === EventSource.CLOSED) { setTimeout(watch, 15000); refresh(); } };
+    source.onerror = () => {
+      if (mine.readyState !== EventSource.CLOSED) return;
+      setTimeout(() => { if (source === mine) watch(); }, 15000); // unless the page was hidden meanwhile
+      refresh();
+    };
   };
   // A hidden page holds no connection: a browser has few for each host.
   const visible = () => {
