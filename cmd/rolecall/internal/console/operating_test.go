@@ -196,6 +196,8 @@ func TestSweeps_ConfirmByTheNumberAtStake(t *testing.T) {
 	b.ordered(t, 2)
 	text := b.get(t, "/sweeps/2").text
 	require.Contains(t, text, "It was stopped before it removed 20 memberships")
+	require.Contains(t, text, "confirm their removal below")
+	require.NotContains(t, text, "reconcile --confirm", "it would remove any number")
 	for _, typed := range []string{"", "19", "21", "twenty", "-20"} {
 		a := b.post(t, "/sweeps/2/confirm", url.Values{"number": {typed}})
 		require.Equal(t, http.StatusBadRequest, a.StatusCode, typed)
