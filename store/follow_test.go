@@ -139,6 +139,22 @@ func TestReadHorizon_WaitsForTheNewestTransaction(t *testing.T) {
 	require.GreaterOrEqual(t, read().Oldest, then.Next, "it has ended")
 }
 
+// TestFollowAudit_OnAStandby: it draws no ids of transactions.
+func TestFollowAudit_OnAStandby(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.NewCluster(t, nil)
+	primary.Migrated("rolecall")
+	standby := primary.Standby()
+	pool, err := pgxpool.New(t.Context(), standby.URL("rolecall"))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	follower := store.FollowAudit(store.AuditQuery{})
+	require.Empty(t, followed(t, pool, follower.Next), "it notes what is there")
+	primary.Exec("rolecall", `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_1', 'a.b', 'c', now(), 'd')`)
+	standby.CatchUp(primary)
+	require.Len(t, followed(t, pool, follower.Next), 1)
+}
+
 // TestLedgerRows_PagesAreTheList: a page continues where the one before it ended, whatever ranges
 // of time the query reads.
 func TestLedgerRows_PagesAreTheList(t *testing.T) {
