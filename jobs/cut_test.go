@@ -186,6 +186,38 @@ func TestCutLog_TakesLongChainsInParts(t *testing.T) {
 	require.Equal(t, members+1, b.Count(t, "SELECT sum(gone) FROM ("+gone+") g"))
 }
 
+// TestCutLog_CutsAUserAtOnce: of a user, no part of a cut leaves entries about the past without the
+// removal that came after them.
+func TestCutLog_CutsAUserAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	day := func(n int) time.Time { return begin.AddDate(0, 0, n) }
+	const members, left = store.MostCut + 10, store.MostCut/2 - 1
+	_, err := b.Pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, before, after, at, cause)
+		SELECT 'org_1', action, 'user_' || n, before, after, $1::timestamptz + later, 'msg_1'
+		FROM generate_series(1, $2) n,
+			LATERAL (SELECT json_build_object('membership_id', 'om_' || n, 'role', 'org:member') AS is) m,
+			LATERAL (VALUES (0, 'member.joined', NULL, m.is, interval '1 day'), (1, 'member.removed', m.is, NULL, interval '5 days'))
+				AS e (place, action, before, after, later)
+		WHERE place = 0 OR n <= $3
+		ORDER BY place, n`, begin, members, left)
+	require.NoError(t, err)
+	member, admin := `{"membership_id":"om_x","role":"org:member"}`, `{"membership_id":"om_x","role":"org:admin"}`
+	appendEntry(t, b.Pool, "org_1", "member.joined", "user_x", "", admin, day(4))
+	appendEntry(t, b.Pool, "org_1", "member.removed", "user_x", admin, "", day(7)) // with it, as many go as one transaction deletes
+	appendEntry(t, b.Pool, "org_1", "member.restated", "user_x", "", member, day(4))
+	appendEntry(t, b.Pool, "org_1", "member.restated", "user_x", member, admin, day(5))
+	appendEntry(t, b.Pool, "org_1", "report.run", "x", "", "", day(30))
+	for _, cut := range []int{3, 20} {
+		require.NoError(t, CutLog(t.Context(), b.Pool, day(cut), 0))
+		rows, _ := reviewRows(t, b.Pool, "org_1", day(31))
+		require.Len(t, rows, members-left)
+	}
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.audit_log WHERE target = 'user_x'"))
+	require.Equal(t, members-left+1, b.Count(t, "SELECT count(*) FROM rolecall.audit_log WHERE organization_id = 'org_1'"))
+}
+
 // TestCutLog_ForgeriesAreFound, by a superuser who goes around every trigger.
 func TestCutLog_ForgeriesAreFound(t *testing.T) {
 	t.Parallel()

@@ -96,7 +96,7 @@ func TestErase_AndCut(t *testing.T) {
 	now := time.Now()
 	for _, org := range []string{"org_9", "org_8"} {
 		for n := range 4 {
-			appendEntry(t, b.Pool, org, "invitation.sent", "orginv_1", "", `{"email":"person@mail.test","role":"org:member"}`, now.AddDate(0, 0, -40+10*n))
+			appendEntry(t, b.Pool, org, "invitation.revoked", "orginv_1", "", `{"email":"person@mail.test","role":"org:member"}`, now.AddDate(0, 0, -40+10*n))
 		}
 	}
 	b.Exec(t, "UPDATE rolecall.users SET identifier = 'person@mail.test' WHERE id = 'user_1'")

@@ -65,7 +65,8 @@ type PlannedCut struct {
 	More bool    // there may be more to cut
 }
 
-// MostCut is how many entries of one chain a transaction deletes at most.
+// MostCut is how many entries of one chain a transaction deletes at most, give or take those about
+// the same users.
 const MostCut = 2000
 
 // PlanCut plans the next cut of a chain: of entries that happened before an instant, up to the
@@ -100,15 +101,17 @@ func PlanCut(ctx context.Context, tx DBTX, organizationID string, before time.Ti
 	}
 	var sum clerksync.Kept
 	seq, hash := was.Seq, was.Hash
+	begun := map[string]bool{} // targets of entries that go: the others about them alone could say something else
 	for _, e := range slices.Concat(kept, next) {
 		switch {
 		case holds[e.Seq]:
 			sum.Add(e.Seq, e.Hash)
-		case len(planned.Gone) == MostCut: // it goes the next time
+		case len(planned.Gone) >= MostCut && !begun[e.Target]: // it goes the next time
 			sum.Add(e.Seq, e.Hash)
 			planned.More = true
 		default:
 			planned.Gone = append(planned.Gone, e.ID)
+			begun[e.Target] = begun[e.Target] || e.Action.AtClerk()
 		}
 	}
 	if len(next) > 0 {

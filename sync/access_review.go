@@ -232,6 +232,20 @@ func (w *WorkspaceReview) acceptedBy(e LoggedEntry, is details) {
 // there.
 func (w *WorkspaceReview) holds() []int64 { return []int64{w.last, w.named} }
 
+// awaited returns the numbers of the entries about invitations whose memberships may still come:
+// after an instant, or late and of one of the given users.
+func (w *WorkspaceReview) awaited(after time.Time, late map[string]bool) (seqs []int64) {
+	for _, sent := range w.invitations {
+		seqs = append(seqs, sent.holds...)
+	}
+	for userID, by := range w.accepted {
+		if late[userID] || by.accepted.Add(acceptanceLag).After(after) {
+			seqs = append(seqs, by.holds...)
+		}
+	}
+	return seqs
+}
+
 // current returns the membership that a user has now; nil for none.
 func (w *WorkspaceReview) current(userID string) *reviewed {
 	if m := w.members[userID]; m != nil && !m.ended && !w.Deleted {

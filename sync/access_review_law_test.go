@@ -224,6 +224,13 @@ func (p *past) do(action string) (err error) {
 	case "edit": // an event that changes nothing that counts
 		o, u := p.org(), p.user()
 		_, err = p.clerk.SetRole(o, u, cmp.Or(p.clerk.Directory().Role(o, u), clerksim.RoleMember))
+	case "invite":
+		email := fmt.Sprintf("%d@example.test", len(p.clerk.Invitations()))
+		_, err = p.clerk.Invite(p.org(), rapid.SampledFrom(append(p.users, "")).Draw(p.rt, "inviter"), email, p.role())
+	case "accept":
+		if all := p.clerk.Invitations(); len(all) > 0 {
+			_, err = p.clerk.Accept(rapid.SampledFrom(all).Draw(p.rt, "invitation").ID, p.user())
+		}
 	case "ban":
 		_, err = p.clerk.BanUser(p.user())
 	case "unban":

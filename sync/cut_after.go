@@ -18,16 +18,20 @@ import (
 // So do they of a user of whom a later entry says something about the time before the cut. If a
 // deleted workspace comes back later, all entries about its members still hold.
 //
+// Invitations still hold until it is known what came of them: a member who joins after the cut may
+// have been invited before.
+//
 // entries are all entries of the chain up to the cut that are still there, by number. late are the
 // targets of entries after the cut: of those that happened before the last one of these, and of
-// those by which a workspace came back. inUse are the numbers of the vouchers that are needed.
+// those by which a workspace came back. Of an accepted invitation, it is the user who accepted.
+// inUse are the numbers of the vouchers that are needed.
 func CutAfter(organizationID string, accounts *Accounts, entries []LoggedEntry, late []string, inUse []int64) (holds map[int64]bool, err error) {
 	h := holding{}
 	h.add(inUse...)
 	if organizationID == "" {
-		return h, h.instance(entries, late)
+		return h, h.instance(entries, setOf(late))
 	}
-	return h, h.workspace(accounts.Workspace(organizationID), entries, late)
+	return h, h.workspace(accounts.Workspace(organizationID), entries, setOf(late))
 }
 
 // LastHappened returns when the last of some entries happened.
@@ -40,6 +44,14 @@ func LastHappened(entries []LoggedEntry) (at time.Time) {
 	return at
 }
 
+func setOf(ids []string) map[string]bool {
+	set := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
+}
+
 // holding has the numbers of the entries that still hold.
 type holding map[int64]bool
 
@@ -50,7 +62,7 @@ func (h holding) add(seqs ...int64) {
 }
 
 // instance keeps the entries about roles, and those about users who are refused.
-func (h holding) instance(entries []LoggedEntry, late []string) error {
+func (h holding) instance(entries []LoggedEntry, late map[string]bool) error {
 	var reviewed, fed Accounts
 	of := map[string][]int64{} // numbers of the entries about a user
 	for _, e := range happened(entries) {
@@ -74,44 +86,61 @@ func (h holding) instance(entries []LoggedEntry, late []string) error {
 	for userID, seqs := range of {
 		_, inReview := reviewed.refused[userID]
 		_, inFeed := fed.refused[userID]
-		if inReview || inFeed || slices.Contains(late, userID) {
+		if inReview || inFeed || late[userID] {
 			h.add(seqs...)
 		}
 	}
 	return nil
 }
 
-// workspace keeps what says how the workspace is called, whether it is there, and of each member
-// since when, in which role, and by whose invitation.
-func (h holding) workspace(review *WorkspaceReview, entries []LoggedEntry, late []string) error {
+// workspace keeps what says how the workspace is called, whether it is there, whom invitations wait
+// for, and of each member since when, in which role, and by whose invitation.
+func (h holding) workspace(review *WorkspaceReview, entries []LoggedEntry, late map[string]bool) error {
 	for _, e := range happened(entries) {
 		if err := review.Take(e); err != nil {
 			return err
 		}
 	}
 	var fed fedWorkspace
-	of := map[string][]int64{} // numbers of the entries about a user's memberships
 	for _, e := range entries {
 		if err := fed.take(e); err != nil {
 			return err
 		}
-		if e.Action.area() == "member" {
-			of[e.Target] = append(of[e.Target], e.Seq)
-		}
 	}
 	h.add(review.holds()...)
 	h.add(fed.existence)
-	comesBack := (review.Deleted || fed.deleted) && slices.Contains(late, review.OrganizationID)
-	for userID, seqs := range of {
+	comesBack := (review.Deleted || fed.deleted) && late[review.OrganizationID]
+	if comesBack || !review.Deleted {
+		h.add(review.awaited(LastHappened(entries), late)...)
+	}
+	for userID, seqs := range aboutUsers(entries) {
 		held := review.current(userID)
 		if held != nil {
 			h.add(held.holds...)
 		}
-		if comesBack || !fed.readsAlike(userID, held) || slices.Contains(late, userID) {
+		if comesBack || !fed.readsAlike(userID, held) || late[userID] {
 			h.add(seqs...)
 		}
 	}
 	return nil
+}
+
+// aboutUsers returns, by user, the numbers of the entries about memberships and about invitations
+// that the user accepted.
+func aboutUsers(entries []LoggedEntry) map[string][]int64 {
+	of, invitations := map[string][]int64{}, map[string][]int64{}
+	for _, e := range entries {
+		switch e.Action.area() {
+		case "member":
+			of[e.Target] = append(of[e.Target], e.Seq)
+		case "invitation":
+			invitations[e.Target] = append(invitations[e.Target], e.Seq)
+			if e.Action == ActionInvitationAccepted {
+				of[deref(e.Actor)] = append(of[deref(e.Actor)], invitations[e.Target]...)
+			}
+		}
+	}
+	return of
 }
 
 func happened(entries []LoggedEntry) []LoggedEntry {
@@ -127,9 +156,10 @@ type fedWorkspace struct {
 }
 
 type fedMembership struct {
-	id          string
+	id          string // "" if an old entry doesn't say it
 	ended       bool
 	first, role LoggedEntry // the first entry, and the last one that names the role
+	began       time.Time   // not after this instant; zero if the feed only has its end
 }
 
 func (w *fedWorkspace) take(e LoggedEntry) error {
@@ -171,6 +201,9 @@ func fed(of []fedMembership, id string, e LoggedEntry, ends bool) []fedMembershi
 	of[at].ended = ends
 	if !ends {
 		of[at].role = e
+		if e.At.After(of[at].began) {
+			of[at].began = e.At
+		}
 	}
 	return of
 }
@@ -180,13 +213,16 @@ func fed(of []fedMembership, id string, e LoggedEntry, ends bool) []fedMembershi
 // nil if the review gives the user none.
 func (w *fedWorkspace) readsAlike(userID string, held *reviewed) bool {
 	all := w.memberships[userID]
+	if slices.ContainsFunc(all, func(m fedMembership) bool { return m.id == "" }) {
+		return false // each reader takes it for another membership
+	}
 	at := slices.IndexFunc(all, func(m fedMembership) bool { return !m.ended })
 	if at < 0 || w.deleted || held == nil {
 		return (at < 0 || w.deleted) && held == nil
 	}
 	alive := all[at]
 	for i, m := range all { // of several, the one counts that began last, also after its end
-		if i != at && (!m.ended || !m.role.At.Before(alive.first.At)) {
+		if i != at && (!m.ended || !m.began.Before(alive.first.At)) {
 			return false
 		}
 	}

@@ -3,15 +3,14 @@ package sync_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/callmine/rolecall/api/client"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -23,7 +22,7 @@ func TestLaw_ACutChangesNoAnswer(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPast(rt)
 		steps := rapid.SampledFrom([][]time.Duration{{time.Second}, {0, time.Millisecond, 20 * time.Millisecond}}).Draw(rt, "steps")
-		actions := append(rapid.SliceOfN(rapid.SampledFrom(pastActions()), 2, 6).Draw(rt, "actions"), "add") // few, so that they meet
+		actions := append(rapid.SliceOfN(rapid.SampledFrom(pastActions()), 2, 6).Draw(rt, "actions"), "add", "invite", "accept") // few, so that they meet
 		for range rapid.IntRange(10, 60).Draw(rt, "length") {
 			p.step = rapid.SampledFrom(steps).Draw(rt, "step")
 			p.happen(rapid.SampledFrom(actions).Draw(rt, "action"))
@@ -33,8 +32,12 @@ func TestLaw_ACutChangesNoAnswer(t *testing.T) {
 			messages = rapid.Permutation(messages).Draw(rt, "order")
 		}
 		log := audited(rt, messages)
+		for i, e := range log {
+			if e.Action == clerksync.ActionInvitationSent && e.Actor == nil {
+				log[i].Actor = new("service:crm") // who asked for it; see Attribute
+			}
+		}
 		end := time.UnixMilli(t0).Add(time.Hour)
-		reviewedAll, fedAll := reviewed(rt, log, end), fedMembers(log)
 		kept := log
 		instants := []time.Time{end}
 		for _, e := range log {
@@ -42,9 +45,13 @@ func TestLaw_ACutChangesNoAnswer(t *testing.T) {
 		}
 		cuts := rapid.SliceOfN(rapid.SampledFrom(instants), 0, 2).Draw(rt, "cuts before")
 		for _, before := range append(slices.SortedFunc(slices.Values(cuts), time.Time.Compare), end) {
-			kept = cutBefore(rt, kept, before)
-			require.Equal(rt, reviewedAll, reviewed(rt, kept, end), "a review of\n%s\nby\n%s", inShort(log), inShort(kept))
-			require.Equal(rt, fedAll, fedMembers(kept), "a consumer of\n%s\nby\n%s", inShort(log), inShort(kept))
+			kept = cutBefore(rt, kept, before, rapid.IntRange(1, len(log)).Draw(rt, "most"))
+			for _, at := range []time.Time{before, rapid.SampledFrom(instants).Draw(rt, "reviewed"), end} {
+				if !at.Before(before) {
+					require.Equal(rt, review(rt, log, at), review(rt, kept, at), "a review of %s of\n%s\nby\n%s", at.UTC(), inShort(log), inShort(kept))
+				}
+			}
+			require.Equal(rt, fedMembers(log), fedMembers(kept), "a consumer of\n%s\nby\n%s", inShort(log), inShort(kept))
 		}
 	})
 }
@@ -57,11 +64,13 @@ func TestLaw_ACutOfAnyLogChangesNoAnswer(t *testing.T) {
 		for seq := range rapid.IntRange(6, 12).Draw(rt, "length") {
 			log = append(log, anyEntry(rt, int64(seq+1)))
 		}
-		end := time.UnixMilli(t0).Add(time.Hour)
 		kept := log
 		for before := range 4 {
-			kept = cutBefore(rt, kept, time.UnixMilli(t0+int64(before)))
-			require.Equal(rt, reviewed(rt, log, end), reviewed(rt, kept, end), "a review of\n%s\nby\n%s", inShort(log), inShort(kept))
+			kept = cutBefore(rt, kept, time.UnixMilli(t0+int64(before)), rapid.IntRange(1, len(log)).Draw(rt, "most"))
+			for n := before; n < 5; n++ {
+				at := time.UnixMilli(t0 + int64(n))
+				require.Equal(rt, reviewed(rt, log, at), reviewed(rt, kept, at), "a review of %s of\n%s\nby\n%s", at.UTC(), inShort(log), inShort(kept))
+			}
 			require.Equal(rt, fedMembers(log), fedMembers(kept), "a consumer of\n%s\nby\n%s", inShort(log), inShort(kept))
 		}
 	})
@@ -86,6 +95,9 @@ func anyEntry(rt *rapid.T, seq int64) clerksync.LoggedEntry {
 		e.OrganizationID, e.Target, e.After = "org_1", "org_1", details(`{"name":"One"}`)
 	case clerksync.ActionMemberRemoved, clerksync.ActionMemberLeft:
 		e.OrganizationID, e.Target, e.Before = "org_1", user, member
+		if rapid.IntRange(0, 9).Draw(rt, "old") == 0 { // an entry from before the membership was named
+			e.Before = nil
+		}
 	case clerksync.ActionMemberJoined, clerksync.ActionMemberRoleChanged:
 		e.OrganizationID, e.Target, e.After = "org_1", user, member
 	case clerksync.ActionMemberRestated:
@@ -106,6 +118,34 @@ func anyEntry(rt *rapid.T, seq int64) clerksync.LoggedEntry {
 	default: // not drawn
 	}
 	return e
+}
+
+// TestCutAfter_KeepsWhatAConsumerTakesOtherwise: a removal from before entries named the membership
+// ends whichever began last, and a role of a former membership may be dated after the current one.
+func TestCutAfter_KeepsWhatAConsumerTakesOtherwise(t *testing.T) {
+	t.Parallel()
+	entry := func(seq int64, action clerksync.Action, membership string, at int64) clerksync.LoggedEntry {
+		e := clerksync.LoggedEntry{Seq: seq, OrganizationID: "org_1", Action: action, Target: "user_1", At: time.UnixMilli(t0 + at)}
+		is := json.RawMessage(fmt.Sprintf(`{"membership_id":"%s","role":"org:member"}`, membership))
+		switch {
+		case membership == "":
+		case action == clerksync.ActionMemberRemoved:
+			e.Before = is
+		default:
+			e.After = is
+		}
+		return e
+	}
+	for name, log := range map[string][]clerksync.LoggedEntry{
+		"no membership": {entry(1, clerksync.ActionMemberJoined, "om_1", 20), entry(2, clerksync.ActionMemberRemoved, "", 10)},
+		"role dated late": {
+			entry(1, clerksync.ActionMemberRoleChanged, "om_1", 50), entry(2, clerksync.ActionMemberRoleChanged, "om_1", 5),
+			entry(3, clerksync.ActionMemberRemoved, "om_1", 60), entry(4, clerksync.ActionMemberJoined, "om_2", 10),
+		},
+	} {
+		log = append(log, clerksync.LoggedEntry{Seq: 5, OrganizationID: "org_1", Action: "report.run", Target: "x", At: time.UnixMilli(t0 + 100)})
+		require.Equal(t, fedMembers(log), fedMembers(cutBefore(t, log, time.UnixMilli(t0+90), len(log))), name)
+	}
 }
 
 // TestCutAfter_KeepsLittle: where a review and a consumer read the same, entries about ended
@@ -129,7 +169,7 @@ func TestCutAfter_KeepsLittle(t *testing.T) {
 		for _, e := range log {
 			deleted[e.Target] = deleted[e.Target] || e.Action == clerksync.ActionUserDeleted
 		}
-		for _, e := range cutBefore(rt, log, end) {
+		for _, e := range cutBefore(rt, log, end, len(log)) {
 			if m := e.FeedChange(); m.MembershipID != "" {
 				require.True(rt, current[m.MembershipID] || deleted[m.UserID], "%s of %s", e.Action, m.MembershipID)
 			}
@@ -137,8 +177,9 @@ func TestCutAfter_KeepsLittle(t *testing.T) {
 	})
 }
 
-// cutBefore cuts all chains before an instant.
-func cutBefore(t require.TestingT, log []clerksync.LoggedEntry, before time.Time) (kept []clerksync.LoggedEntry) {
+// cutBefore cuts all chains before an instant. It looks at so many entries of each at most, as one
+// part of a cut does.
+func cutBefore(t require.TestingT, log []clerksync.LoggedEntry, before time.Time, most int) (kept []clerksync.LoggedEntry) {
 	var accounts clerksync.Accounts
 	chains := map[string][]clerksync.LoggedEntry{}
 	for _, e := range slices.SortedFunc(slices.Values(log), clerksync.LoggedEntry.Happened) {
@@ -155,10 +196,14 @@ func cutBefore(t require.TestingT, log []clerksync.LoggedEntry, before time.Time
 		if young < 0 {
 			young = len(chain) - 1 // the last entry is never cut
 		}
+		young = min(young, most)
 		old := chain[:young]
 		var late []string
 		for _, e := range chain[young:] {
-			if !e.At.After(clerksync.LastHappened(old)) || e.Action == clerksync.ActionWorkspaceCreated {
+			switch early := !e.At.After(clerksync.LastHappened(old)); { // as LateTargets of package store
+			case early && e.Action == clerksync.ActionInvitationAccepted && e.Actor != nil:
+				late = append(late, *e.Actor)
+			case early || e.Action == clerksync.ActionWorkspaceCreated:
 				late = append(late, e.Target)
 			}
 		}
@@ -172,56 +217,23 @@ func cutBefore(t require.TestingT, log []clerksync.LoggedEntry, before time.Time
 }
 
 // fedMembers returns the roles of those whom a consumer of the change feed takes for members, by
-// "org_…/user_…". Of several memberships, the one counts that began last, and of two that began
-// together, the one that lives.
+// "org_…/user_…".
 func fedMembers(log []clerksync.LoggedEntry) map[string]string {
-	type membership struct {
-		began time.Time
-		role  string
-		ended bool
-	}
-	gone := map[string]bool{} // workspaces that are deleted
-	held := map[string]bool{} // against a user
-	pairs := map[string]map[string]*membership{}
-	for _, e := range log {
-		c := e.FeedChange()
-		switch pair := c.OrganizationID + "/" + c.UserID; c.Kind {
-		case clerksync.ActionWorkspaceCreated, clerksync.ActionWorkspaceDeleted:
-			gone[c.OrganizationID] = c.Kind == clerksync.ActionWorkspaceDeleted
-		case clerksync.ActionMemberJoined, clerksync.ActionMemberRoleChanged:
-			if pairs[pair] == nil {
-				pairs[pair] = map[string]*membership{}
-			}
-			if m := pairs[pair][c.MembershipID]; m == nil || m.ended { // it began, or came back
-				pairs[pair][c.MembershipID] = &membership{began: e.At}
-			}
-			m := pairs[pair][c.MembershipID]
-			m.role, m.ended = c.Role, false
-		case clerksync.ActionMemberRemoved, clerksync.ActionMemberLeft:
-			if m := pairs[pair][c.MembershipID]; m != nil {
-				m.ended = true
-			}
-		case clerksync.ActionUserBanned, clerksync.ActionUserUnbanned, clerksync.ActionUserDeprovisioned, clerksync.ActionUserRestored, clerksync.ActionUserDeleted:
-			for name, is := range map[string]*bool{"deleted": c.Deleted, "banned": c.Banned, "deprovisioned": c.Deprovisioned} {
-				if is != nil {
-					held[c.UserID+" "+name] = *is
-				}
-			}
-		default: // of the past, or no member's
-		}
-	}
+	batch := client.Batch{Anew: true}
 	members := map[string]string{}
-	for pair, memberships := range pairs {
-		var last *membership
-		for _, id := range slices.Sorted(maps.Keys(memberships)) {
-			m := memberships[id]
-			if last == nil || m.began.After(last.began) || m.began.Equal(last.began) && last.ended {
-				last = m
-			}
+	for _, e := range log {
+		if c := e.FeedChange(); !e.Action.Restates() && e.Target != "" { // as migration 00053 has it
+			batch.Changes = append(batch.Changes, client.FeedChange{
+				At: e.At, WorkspaceID: c.OrganizationID, Kind: string(c.Kind), Target: c.Target, UserID: c.UserID, MembershipID: c.MembershipID, Role: c.Role,
+				Deleted: c.Deleted, Banned: c.Banned, Deprovisioned: c.Deprovisioned,
+			})
 		}
-		org, user, _ := strings.Cut(pair, "/")
-		if !last.ended && !gone[org] && !held[user+" deleted"] && !held[user+" banned"] && !held[user+" deprovisioned"] {
-			members[pair] = last.role
+	}
+	var consumer client.Members
+	consumer.Apply(batch)
+	for _, c := range batch.Changes {
+		for user, role := range consumer.Of(c.WorkspaceID) {
+			members[c.WorkspaceID+"/"+user] = role
 		}
 	}
 	return members

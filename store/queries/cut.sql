@@ -34,8 +34,9 @@ LIMIT @page_size::integer;
 
 -- name: LateTargets :many
 -- Targets of a chain's entries after a number: of those that happened at an instant or before, and
--- of those by which a workspace came back.
-SELECT l.target FROM rolecall.audit_log l WHERE l.organization_id = @organization_id AND l.at <= @at AND l.seq > @after_seq
+-- of those by which a workspace came back. Of an accepted invitation, it is the user who accepted.
+SELECT coalesce(CASE l.action WHEN 'invitation.accepted' THEN l.actor END, l.target)::text AS target
+FROM rolecall.audit_log l WHERE l.organization_id = @organization_id AND l.at <= @at AND l.seq > @after_seq
 UNION
 SELECT c.target FROM rolecall.audit_log c WHERE c.organization_id = @organization_id AND c.action = 'workspace.created' AND c.seq > @after_seq;
 

@@ -201,7 +201,8 @@ func (q *Queries) EntriesBetween(ctx context.Context, db DBTX, arg EntriesBetwee
 }
 
 const LateTargets = `-- name: LateTargets :many
-SELECT l.target FROM rolecall.audit_log l WHERE l.organization_id = $1 AND l.at <= $2 AND l.seq > $3
+SELECT coalesce(CASE l.action WHEN 'invitation.accepted' THEN l.actor END, l.target)::text AS target
+FROM rolecall.audit_log l WHERE l.organization_id = $1 AND l.at <= $2 AND l.seq > $3
 UNION
 SELECT c.target FROM rolecall.audit_log c WHERE c.organization_id = $1 AND c.action = 'workspace.created' AND c.seq > $3
 `
@@ -213,7 +214,7 @@ type LateTargetsParams struct {
 }
 
 // Targets of a chain's entries after a number: of those that happened at an instant or before, and
-// of those by which a workspace came back.
+// of those by which a workspace came back. Of an accepted invitation, it is the user who accepted.
 func (q *Queries) LateTargets(ctx context.Context, db DBTX, arg LateTargetsParams) ([]string, error) {
 	rows, err := db.Query(ctx, LateTargets, arg.OrganizationID, arg.At, arg.AfterSeq)
 	if err != nil {
