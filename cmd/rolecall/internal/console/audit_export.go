@@ -39,6 +39,7 @@ type exportedEntry struct {
 	Before       json.RawMessage `json:"before"`
 	After        json.RawMessage `json:"after"`
 	Data         json.RawMessage `json:"data"`
+	Erased       bool            `json:"erased,omitempty"` // something about a person was erased from it
 	Cause        string          `json:"cause"`
 	ClientIP     string          `json:"client_ip"` // of the request at Clerk; "" if it isn't known
 	UserAgent    string          `json:"user_agent"`
@@ -85,7 +86,7 @@ func exported(ctx context.Context, db store.DBTX, logged []clerksync.LoggedEntry
 	for i, e := range logged {
 		batch[i] = exportedEntry{
 			WorkspaceID: e.OrganizationID, ID: e.Seq, At: e.At.UTC(), Actor: e.Actor, Impersonator: e.Impersonator, Action: string(e.Action),
-			Target: e.Target, Before: e.Before, After: e.After, Data: e.Data, Cause: e.Cause,
+			Target: e.Target, Before: e.Before, After: e.After, Data: e.Data, Erased: e.ErasedBy != 0, Cause: e.Cause,
 		}
 		if e.ActorUnnamed() {
 			batch[i].ClientIP, batch[i].UserAgent = origins[e.Cause].ClientIP, origins[e.Cause].UserAgent
