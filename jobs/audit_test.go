@@ -72,6 +72,7 @@ func TestApply_AuditsEachEffectiveChangeOnce(t *testing.T) {
 		{Action: "role.changed", Target: "role_1", Cause: "msg_10"},
 		{Organization: "org_1", Action: "workspace.deleted", Target: "org_1", Cause: "msg_11"},
 		{Organization: "org_1", Action: "member.restated", Target: "user_2", Cause: "msg_12"}, // the role before msg_09
+		{Organization: "org_1", Action: "member.restated", Target: "user_2", Cause: "msg_12"}, // the end
 	}
 	require.Equal(t, want, b.Audit(t))
 	b.Exec(t, "UPDATE rolecall.deliveries SET state = 'received'") // as a replay does

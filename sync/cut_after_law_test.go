@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/callmine/rolecall/api/client"
+	"github.com/callmine/rolecall/internal/clerksim"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -146,6 +147,39 @@ func TestCutAfter_KeepsWhatAConsumerTakesOtherwise(t *testing.T) {
 		log = append(log, clerksync.LoggedEntry{Seq: 5, OrganizationID: "org_1", Action: "report.run", Target: "x", At: time.UnixMilli(t0 + 100)})
 		require.Equal(t, fedMembers(log), fedMembers(cutBefore(t, log, time.UnixMilli(t0+90), len(log))), name)
 	}
+}
+
+// TestLateDelivery_AfterACutBringsNobodyBack: of a membership that has ended, the log has only what
+// the late delivery itself says.
+func TestLateDelivery_AfterACutBringsNobodyBack(t *testing.T) {
+	t.Parallel()
+	now := time.UnixMilli(t0)
+	clerk, err := clerksim.New(clerksim.Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
+	require.NoError(t, err)
+	boss, err := clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	user, err := clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	org, err := clerk.CreateOrganization(clerksim.NewOrganization{CreatedBy: boss.ID})
+	require.NoError(t, err)
+	messages := clerk.Drain()
+	_, err = clerk.AddMember(org.ID, user.ID, clerksim.RoleMember)
+	require.NoError(t, err)
+	late := clerk.Drain()
+	_, err = clerk.SetRole(org.ID, user.ID, clerksim.RoleAdmin)
+	require.NoError(t, err)
+	require.NoError(t, clerk.RemoveMember(org.ID, user.ID))
+	messages = append(messages, clerk.Drain()...)
+	before := audited(t, messages)
+	before = append(before, clerksync.LoggedEntry{Seq: int64(len(before) + 1), OrganizationID: org.ID, Action: "report.run", At: now})
+	kept := cutBefore(t, before, now.Add(time.Second), len(before))
+	restated := audited(t, append(messages, late...))[len(before)-1:]
+	require.NotEmpty(t, restated)
+	for _, e := range restated {
+		e.Seq += 2
+		kept = append(kept, e)
+	}
+	require.NotContains(t, reviewed(t, kept, now.Add(time.Hour)), org.ID+"/"+user.ID, inShort(kept))
 }
 
 // TestCutAfter_KeepsLittle: where a review and a consumer read the same, entries about ended

@@ -11,7 +11,8 @@ import (
 // it says what was so before. So the audit log gets an entry about the past, of the action
 // …restated. Its At is the instant from which on the state held. Its Before and After have the same
 // shape as those of other entries about such an object. If the state ended with a newer one that
-// the mirror had, a second entry restates that one, because no entry may have recorded it.
+// the mirror had, a second entry restates that one, because no entry may have recorded it. If a
+// membership has ended, its end is restated, too: the entry of that may have been cut.
 //
 // An access review ([WorkspaceReview]) takes each such entry as true at its instant. So it doesn't
 // depend on the order in which events arrived.
@@ -64,6 +65,9 @@ func restateMembership(before, in Membership) (entries []AuditEntry) {
 				add(at, was, is)
 			}
 		})
+		if before.Dead() && len(entries) > 0 {
+			add(end, before.Role.Value, "")
+		}
 	}
 	return entries
 }
