@@ -77,6 +77,15 @@ func (e LoggedEntry) read(raw json.RawMessage) (d details, given bool, err error
 	return d, true, nil
 }
 
+// states reads what was so before the entry, and what is so after it. given is false if nothing is.
+func (e LoggedEntry) states() (was, is details, given bool, err error) {
+	if was, _, err = e.read(e.Before); err != nil {
+		return was, is, false, err
+	}
+	is, given, err = e.read(e.After)
+	return was, is, given, err
+}
+
 // WorkspaceReview is the review of one workspace. Make it with [Accounts.Workspace].
 type WorkspaceReview struct {
 	OrganizationID string
@@ -123,11 +132,7 @@ func (a *Accounts) Workspace(organizationID string) *WorkspaceReview {
 
 // Take takes the next entry of the workspace's chain.
 func (w *WorkspaceReview) Take(e LoggedEntry) error {
-	was, _, err := e.read(e.Before)
-	if err != nil {
-		return err
-	}
-	is, given, err := e.read(e.After)
+	was, is, given, err := e.states()
 	if err != nil {
 		return err
 	}

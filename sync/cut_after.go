@@ -159,7 +159,7 @@ type fedMembership struct {
 	id          string // "" if an old entry doesn't say it
 	ended       bool
 	first, role LoggedEntry // the first entry, and the last one that names the role
-	began       time.Time   // not after this instant; zero if the feed only has its end
+	began       time.Time   // at this instant at the latest; zero if the feed only has its end
 }
 
 func (w *fedWorkspace) take(e LoggedEntry) error {
@@ -171,11 +171,7 @@ func (w *fedWorkspace) take(e LoggedEntry) error {
 			w.deleted, w.existence = false, e.Seq
 		}
 	case ActionMemberJoined, ActionMemberRoleChanged, ActionMemberRemoved, ActionMemberLeft:
-		was, _, err := e.read(e.Before)
-		if err != nil {
-			return err
-		}
-		is, given, err := e.read(e.After)
+		was, is, given, err := e.states()
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func (c *devCommand) run(ctx context.Context, io streams) error {
 // error like any other, and doesn't end the process: at Ctrl-C, tee ends before dev does.
 func inOrder(ctx context.Context) (_ context.Context, end func()) {
 	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGHUP)
-	broken := make(chan os.Signal, 1) // nobody looks at it
+	broken := make(chan os.Signal, 1) // only to catch it
 	signal.Notify(broken, syscall.SIGPIPE)
 	return ctx, func() {
 		signal.Stop(broken)

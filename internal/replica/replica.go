@@ -211,7 +211,7 @@ func (r *Replica) tell(ctx context.Context) {
 	}
 	if !r.silent && now.Sub(r.wellAt) > silentAfter && now.Sub(r.unheardAt) > silentAfter {
 		r.silent = true
-		r.set.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the replica doesn't answer: the primary does",
+		r.set.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the replica doesn't answer: other servers answer for it",
 			slog.String("replica", r.Name), slog.String("reason", string(why)), slog.String("error", r.state.Load().cause))
 	}
 }
