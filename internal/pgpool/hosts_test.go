@@ -80,6 +80,40 @@ func TestHosts_TheOneThatLedIsAskedFirst(t *testing.T) {
 	}, 5*time.Second, 10*time.Millisecond, "the one that was being opened goes on with the next host")
 }
 
+// TestLookAtOthers_FindsAPromotionBesideAnOldPrimary that goes on to answer, although it is asked
+// first. A standby, as the other host is mostly, is no news.
+func TestLookAtOthers_FindsAPromotionBesideAnOldPrimary(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.NewCluster(t, nil)
+	standby := primary.Standby()
+	u, err := url.Parse(primary.URL(""))
+	require.NoError(t, err)
+	u.Host += "," + standby.Addr()
+	var changes []Change
+	c := Config{URL: u.String() + "&target_session_attrs=read-write&pool_max_conns=3", Lineage: NewLineage(func(c Change) { changes = append(changes, c) }), MaxConns: 1}
+	pool := open(t, c)
+	port := func() (port string) {
+		require.NoError(t, pool.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port))
+		return ":" + port
+	}
+	require.True(t, strings.HasSuffix(primary.Addr(), port()))
+	LookAtOthers(t.Context(), c)
+	require.Empty(t, changes)
+	standby.Promote()
+	pool.Reset()
+	require.True(t, strings.HasSuffix(primary.Addr(), port()), "no session opens to the other one by itself")
+	LookAtOthers(t.Context(), c)
+	require.Len(t, changes, 1)
+	require.Equal(t, changes[0].Before.Timeline+1, changes[0].After.Timeline)
+	require.Eventually(t, func() bool { // a session that was cut may be handed out once more
+		var port string
+		err := pool.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
+		return err == nil && strings.HasSuffix(standby.Addr(), ":"+port)
+	}, 10*time.Second, time.Millisecond)
+	LookAtOthers(t.Context(), c)
+	require.Len(t, changes, 1, "the old one is no news")
+}
+
 // TestHung_SessionsFreeTheirPlaces: a network that swallows what is sent, and later works for new
 // connections only. Neither a session whose statement was given up, nor one that was being opened,
 // keeps its place in the pool for long.

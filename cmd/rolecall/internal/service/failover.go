@@ -77,6 +77,7 @@ func (s *Service) watchDatabase(ctx context.Context) {
 	var watching sync.WaitGroup
 	watching.Go(func() { s.look(ctx) })
 	watching.Go(func() { s.noteChanges(ctx, noted) })
+	watching.Go(func() { s.lookAtOtherHosts(ctx) })
 	s.cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -271,6 +272,33 @@ func TestFailover_OldPrimaryThatStaysUpAnswersNothing(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond, "the new one has the note of its promotion, by which sweeps before it don't count")
 	swept(t, f.Service.Pools().Admins)
 	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"))
+}
+
+// TestFailover_OldPrimaryNamedBesideTheNewOneAnswersNothing once the new one is found: with several
+// hosts in the URL, the one that led last is asked first, and nobody has stopped it.
+func TestFailover_OldPrimaryNamedBesideTheNewOneAnswersNothing(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	primary := pgtest.NewCluster(t, nil)
+	target := primary.Migrated("rolecall")
+	standby := primary.Standby()
+	u, err := url.Parse(target)
+	require.NoError(t, err)
+	u.Host += "," + standby.Addr()
+	b := servicetest.Start(t, u.String()+"&target_session_attrs=read-write", nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand)
+	t.Cleanup(func() { require.NoError(t, b.Service.Stop(context.WithoutCancel(t.Context()))) }) // before its database: it would wait
+	sessions := "SELECT count(*)::text FROM pg_stat_activity WHERE application_name LIKE 'rolecall %'"
+	require.NotEqual(t, "0", primary.Value("rolecall", sessions))
+	standby.Promote()
+	require.Eventually(t, func() bool {
+		var port string
+		err := b.Service.Pools().Read.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
+		return err == nil && strings.HasSuffix(standby.Addr(), ":"+port)
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return primary.Value("rolecall", sessions) == "0" }, 20*time.Second, 10*time.Millisecond,
+		"no session is left with the old one")
+	swept(t, b.Service.Pools().Admins)
+	require.Contains(t, b.Log.String(), "the database is another one than before")
 }
 
 // TestFailover_RestoredIntoAnotherCluster: the restored copy remembers another cluster.
