@@ -289,8 +289,9 @@ func useAll(t *testing.T, b *servicetest.Bundle) {
 	b.Send(t, messages...)
 	require.Equal(t, http.StatusOK, b.May(t, b.Token(t, admin), workspace, "reports:read"))
 	require.Equal(t, http.StatusNotFound, b.May(t, b.Token(t, admin), "org_unknown", "reports:read"), "Clerk is asked")
-	b.Get(t, b.Web("/v1/forward-auth"), "")
-	b.Get(t, b.Web("/v1/ext-authz/reports"), "")
+	for _, path := range []string{"/v1/forward-auth", "/v1/ext-authz/reports", "/v1/changes", "/openapi.yaml", "/.well-known/authzen-configuration", "/nothing"} {
+		b.Get(t, b.Web(path), "")
+	}
 	for _, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations"} {
 		question, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.Web(path), http.NoBody)
 		require.NoError(t, err)
