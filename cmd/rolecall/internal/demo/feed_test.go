@@ -44,7 +44,7 @@ func TestFeed_TellsDeliveriesDecisionsAndRepairs(t *testing.T) {
 	tells(`Ben Okoro GET /v1/authorize reports:read in Northwind +200 allowed  [\d.]+ ms`)
 	require.NoError(t, b.Clerk.RemoveMember(northwind.ID, ben))
 	b.Send(t, b.Clerk.Drain()...)
-	tells(`organizationMembership.deleted  Ben Okoro left Northwind +applied in [\d.]+ ms`)
+	tells(`organizationMembership.deleted  Ben Okoro is no longer in Northwind +applied in [\d.]+ ms`)
 	require.Equal(t, http.StatusNotFound, b.May(t, b.Token(t, ben), northwind.ID, "reports:read"))
 	tells(`Ben Okoro GET /v1/authorize reports:read in Northwind +404 not-found  [\d.]+ ms`)
 	status, _ := b.Say(t, b.Token(t, ada), http.MethodDelete, "/v1/workspaces/"+northwind.ID+"/members/"+ben, "")

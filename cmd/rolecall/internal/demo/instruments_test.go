@@ -64,7 +64,7 @@ func TestLedger_SaysWhatWebhooksChanged(t *testing.T) {
 	require.Equal(t, []string{
 		"Ben Okoro joined Northwind as org:member",
 		"Ben Okoro is now org:admin in Northwind, and was org:member",
-		"Ben Okoro left Northwind",
+		"Ben Okoro is no longer in Northwind",
 	}, said)
 }
 

@@ -30,9 +30,11 @@ func sentence(e support.Entry, names names) string {
 	case clerksync.ActionMemberRoleChanged:
 		return fmt.Sprintf("%s is now %s in %s, and was %s", who, is.Role, where, was.Role)
 	case clerksync.ActionMemberRemoved:
-		if by != "" && *e.Actor != e.Target {
+		if by != "" {
 			return fmt.Sprintf("%s removed %s from %s", by, who, where)
 		}
+		return fmt.Sprintf("%s is no longer in %s", who, where)
+	case clerksync.ActionMemberLeft:
 		return fmt.Sprintf("%s left %s", who, where)
 	case clerksync.ActionInvitationSent:
 		return fmt.Sprintf("%s was invited to %s as %s", is.Email, where, is.Role)
