@@ -398,6 +398,22 @@ func TestDocsShowTheBuiltInPolicy(t *testing.T) {
 	require.Equal(t, policy, slices.Compact(slices.DeleteFunc(table, func(p string) bool { return p == "org:member" })))
 }
 
+// TestDocsBuildTheImages that they mean: by arguments that the Containerfile has. An image has no
+// simulator unless that is asked for.
+func TestDocsBuildTheImages(t *testing.T) {
+	t.Parallel()
+	file := readDocument(t, "../deploy/Containerfile")
+	arguments := named(`(?m)^ARG (\w+)=`, file)
+	for _, document := range []string{"deploy.md", "simulator.md", "../deploy/Containerfile"} {
+		given := named(`--build-arg (\w+)=`, readDocument(t, document))
+		require.NotEmpty(t, given, document)
+		require.Subset(t, arguments, given, document)
+	}
+	require.Contains(t, file, "ARG TAGS=nodev\n")
+	require.Contains(t, file, `-tags "${TAGS}"`)
+	require.Contains(t, readDocument(t, "simulator.md"), "--build-arg TAGS= .\n")
+}
+
 func TestReadmeIsShort(t *testing.T) {
 	t.Parallel()
 	require.LessOrEqual(t, strings.Count(readDocument(t, "../README.md"), "\n"), 120)
