@@ -11,7 +11,15 @@ const { verifyWebhook } = await import(`${CLERK_BACKEND}/webhooks`);
 const { CLERK_API_URL, CLERK_SECRET_KEY, CLERK_PUBLISHABLE_KEY, SIMULATOR_ISSUER, SIMULATOR_BUSY_URL, SIMULATOR_ENDPOINT_URL } = process.env;
 const clientOf = (apiUrl, secretKey = CLERK_SECRET_KEY) =>
   createClerkClient({ apiUrl, secretKey, publishableKey: CLERK_PUBLISHABLE_KEY, telemetry: { disabled: true } });
-const clerk = clientOf(CLERK_API_URL);
+const answered = new Set(); // the names of calls
+const noting = object => new Proxy(object, {
+  get: (of, name) => typeof of[name] !== 'function' ? of[name] : async (...args) => {
+    const answer = await of[name](...args);
+    answered.add(name);
+    return answer;
+  },
+});
+const clerk = new Proxy(clientOf(CLERK_API_URL), { get: (of, name) => typeof of[name] === 'object' ? noting(of[name]) : of[name] });
 const webhooks = new Receiver(verifyWebhook);
 
 before(async () => {
@@ -19,6 +27,7 @@ before(async () => {
   assert.equal(answer.status, 204);
 });
 after(() => webhooks.close());
+after(() => console.log(`answered: ${[...answered].join(' ')}.`));
 
 /** Runs a test that fails, and doesn't hang, if an event never comes. */
 const step = (name, run) => test(name, { timeout: 60_000 }, run);
