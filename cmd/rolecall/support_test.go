@@ -133,6 +133,7 @@ func TestWorkspaces(t *testing.T) {
 func TestWorkspaces_Needs(t *testing.T) {
 	d := newDesk(t)
 	for _, sql := range []string{
+		`UPDATE rolecall.needs_round SET next_at = now() + interval '1 hour'`, // first: a clean sweep lets the service's own round begin
 		`UPDATE rolecall.memberships SET role = 'org:member' WHERE organization_id = (SELECT id FROM rolecall.organizations WHERE slug = 'beta')`,
 		`INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, state, progress, report)
 			VALUES ('interval', '', false, 'ins_1', now(), now(), 'clean', '{}', '{}')`,
@@ -142,7 +143,7 @@ func TestWorkspaces_Needs(t *testing.T) {
 		`UPDATE rolecall.organizations SET max_memberships = 1`,
 		`INSERT INTO rolecall.needs (organization_id, need, since, settled, members)
 			SELECT id, need, '2026-01-02T15:04:05Z', true, 2 FROM rolecall.organizations, unnest(ARRAY['no_manager', 'over_seat_limit']) need`,
-		`UPDATE rolecall.needs_round SET ended_at = now(), next_at = now() + interval '1 hour', counts = '{"no_manager": 2, "over_seat_limit": 2}'`,
+		`UPDATE rolecall.needs_round SET ended_at = now(), counts = '{"no_manager": 2, "over_seat_limit": 2}'`,
 	} {
 		_, err := d.DB.Exec(t.Context(), sql)
 		require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 func judged(t *testing.T, d *desk, workspaces int) {
 	t.Helper()
 	for _, sql := range []string{
+		`UPDATE rolecall.needs_round SET next_at = now() + interval '1 hour'`, // first: a clean sweep lets the service's own round begin
 		`INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, state, progress, report)
 			VALUES ('interval', '', false, 'ins_1', now(), now(), 'clean', '{}', '{}')`,
 		`INSERT INTO rolecall.policy_reading (read_at) VALUES (now()) ON CONFLICT (one) DO UPDATE SET read_at = now()`,
@@ -43,7 +44,7 @@ func judged(t *testing.T, d *desk, workspaces int) {
 		INSERT INTO rolecall.invitations (id, organization_id, email, status, created_at, expires_at)
 			SELECT 'orginv_' || n, 'org_need00' || n, 'kim@example.com', 'expired', now() - interval '9 days', now() - interval '2 days' FROM generate_series(1, 3) n;
 		DELETE FROM rolecall.needs WHERE need = 'expired_invitations' AND organization_id > 'org_need003' OR need = 'over_seat_limit' AND members <= 2;
-		UPDATE rolecall.needs_round SET ended_at = now() - interval '3 minutes', next_at = now() + interval '1 hour',
+		UPDATE rolecall.needs_round SET ended_at = now() - interval '3 minutes',
 			counts = (SELECT json_object_agg(need, n) FROM (SELECT need, count(*) AS n FROM rolecall.needs GROUP BY need) c)`)
 	require.NoError(t, err)
 }
