@@ -20,7 +20,9 @@ func ReadInquiry(ctx context.Context, db DBTX, p Pair) (clerksync.Inquiry, error
 		return clerksync.Inquiry{}, err
 	}
 	q := clerksync.Inquiry{Standing: standings[0], Roles: reader.known.Load().Roles}
-	r, err := queries().Provenance(ctx, db, dbsqlc.ProvenanceParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
+	r, err := queries().Provenance(ctx, db, dbsqlc.ProvenanceParams{
+		OrganizationID: p.OrganizationID, UserID: p.UserID, Managing: clerksync.ManagingPermissions(), Looked: managersLooked, Counted: seatsCounted,
+	})
 	if err != nil {
 		return clerksync.Inquiry{}, fmt.Errorf("read provenance: %w", err)
 	}
@@ -29,9 +31,19 @@ func ReadInquiry(ctx context.Context, db DBTX, p Pair) (clerksync.Inquiry, error
 	return q, nil
 }
 
+const (
+	// managersLooked is among how many other members those are looked for who may manage members. They
+	// mostly joined first: the very first one made the workspace.
+	managersLooked = 1000
+	// seatsCounted bounds what it costs to count the memberships of a workspace with a limit: about a
+	// millisecond for each thousand.
+	seatsCounted = 10_000
+)
+
 func provenanceOf(r dbsqlc.ProvenanceRow) clerksync.Provenance {
 	p := clerksync.Provenance{
-		UserKnown: r.UserKnown, OrganizationKnown: r.OrganizationKnown, RoleKeys: r.RoleKeys,
+		UserKnown: r.UserKnown, OrganizationKnown: r.OrganizationKnown, RoleKeys: r.RoleKeys, HeldByOthers: r.HeldByOthers,
+		Seats:        clerksync.Seats{Taken: r.SeatsTaken, Limit: max(0, r.SeatLimit)},
 		Account:      origin(ending{r.UserDeletedAt, r.UserDeletedCause}, r.AccountAt, r.AccountCause, r.UserVersion, r.UserCreatedAt),
 		Organization: origin(ending{r.OrganizationDeletedAt, r.OrganizationDeletedCause}, r.WorkspaceAt, r.WorkspaceCause, r.OrganizationVersion, r.OrganizationCreatedAt),
 		AtClerk:      origin(ending{}, r.ClerkRoleAt, r.ClerkRoleCause, r.ClerkRoleVersion, nil),

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
-// Change is one change after which a refused request would be allowed.
+// Change is one change after which a refused request would be allowed. Clerk accepts it, as far as
+// the mirror knows, and it takes no permission away that Words doesn't name.
 type Change struct {
 	Kind    ChangeKind
 	Subject string // the user, organization or role that would change
@@ -71,29 +73,32 @@ func (q *Inquiry) admitAccount() *Change {
 	}
 }
 
-// admitMember proposes a membership of a user whom the mirror knows.
+// admitMember proposes a membership of a user whom the mirror knows. Clerk refuses one in a full
+// organization, so that two changes are needed: the fact says that it is full.
 func (q *Inquiry) admitMember() *Change {
 	user, organization := q.Standing.UserID, q.Standing.OrganizationID
-	if !q.Provenance.UserKnown || !q.Provenance.OrganizationKnown {
+	if !q.Provenance.UserKnown || !q.Provenance.OrganizationKnown || q.Provenance.Seats.Full() {
 		return nil
 	}
 	c := Change{Kind: ChangeAddMember, Subject: user, Words: "make " + user + " a member of " + organization}
 	if q.Permission == "" {
 		return &c
 	}
-	if c.Role = q.leastRole(""); c.Role == "" {
+	given, ok := q.leastRole()
+	if !ok {
 		return nil
 	}
+	c.Role = given.role
 	c.Words += " with the role " + c.Role
 	return &c
 }
 
-// givePermission proposes a role that has the permission. If none has it, the policy must grant it
-// to the present one.
+// givePermission proposes a role that has the permission, and says what the user would lose by it.
+// If no role has the permission, the policy must grant it to the present one.
 func (q *Inquiry) givePermission() *Change {
 	user, role := q.Standing.UserID, q.Standing.Role
-	if given := q.leastRole(role); given != "" {
-		return &Change{Kind: ChangeGiveRole, Subject: user, Role: given, Words: fmt.Sprintf("give %s the role %s", user, given)}
+	if given, ok := q.leastRole(); ok {
+		return &Change{Kind: ChangeGiveRole, Subject: user, Role: given.role, Words: fmt.Sprintf("give %s the role %s%s", user, given.role, given.lossWords())}
 	}
 	if !q.Provenance.Policy.Grantable || len(q.RolesWith()) > 0 {
 		return nil
@@ -130,15 +135,60 @@ func (q *Inquiry) RolesWith() []string {
 	return roles
 }
 
-// leastRole returns the role with the fewest permissions of those that have the one asked for, or
-// "". It isn't the present one: a role that was deleted and made again may have the same key.
-func (q *Inquiry) leastRole(present string) string {
-	roles := slices.DeleteFunc(q.RolesWith(), func(role string) bool { return role == present })
-	if len(roles) == 0 {
+// gift is a role that a user could get.
+type gift struct {
+	role string
+	has  []string // its permissions
+	lost []string // permissions of the user that the role hasn't
+	// unsure says that the mirror doesn't know the role's permissions at Clerk. Of those that the user
+	// has from there, only the ones to manage members count as lost.
+	unsure bool
+}
+
+// lossWords says what the user would lose. It is empty if that is nothing.
+func (g gift) lossWords() string {
+	switch {
+	case len(g.lost) == 0:
 		return ""
+	case g.unsure:
+		return "; they may lose " + strings.Join(g.lost, ", ")
+	default:
+		return "; they would lose " + strings.Join(g.lost, ", ")
 	}
-	return slices.MinFunc(roles, func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(q.effective(a)), len(q.effective(b))), cmp.Compare(a, b))
+}
+
+// leastRole returns, of the roles that have the permission asked for, the one by which the user
+// loses the fewest permissions and, of several, the one with the fewest. It isn't the present one:
+// a role that was deleted and made again may have the same key. It takes no permission to manage
+// members from the last member who has it.
+func (q *Inquiry) leastRole() (least gift, ok bool) {
+	held := q.Grants.Effective(q.Standing)
+	var gifts []gift
+	for _, role := range q.RolesWith() {
+		g := gift{role: role, has: q.effective(role), unsure: len(q.Roles[role]) == 0}
+		for _, permission := range held {
+			known := !g.unsure || slices.Contains(ManagingPermissions(), permission) || slices.Contains(q.Grants[q.Standing.Role], permission)
+			if known && !slices.Contains(g.has, permission) {
+				g.lost = append(g.lost, permission)
+			}
+		}
+		if present := q.Standing.Member && role == q.Standing.Role; !present && !q.isLastWith(g.lost) {
+			gifts = append(gifts, g)
+		}
+	}
+	if len(gifts) == 0 {
+		return gift{}, false
+	}
+	return slices.MinFunc(gifts, func(a, b gift) int {
+		return cmp.Or(cmp.Compare(len(a.lost), len(b.lost)), cmp.Compare(len(a.has), len(b.has)), cmp.Compare(a.role, b.role))
+	}), true
+}
+
+// isLastWith reports whether one of the user's permissions is one to manage members that no other
+// member has.
+func (q *Inquiry) isLastWith(permissions []string) bool {
+	return slices.ContainsFunc(ManagingPermissions(), func(managing string) bool {
+		return slices.Contains(permissions, managing) && !slices.Contains(q.Provenance.HeldByOthers, managing)
 	})
 }
 

@@ -16,7 +16,7 @@ func inquiryNow() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // drawInquiry draws a question in a small world, so that each reason is frequent.
 func drawInquiry(t *rapid.T) clerksync.Inquiry {
-	permissions := rapid.SampledFrom([]string{"reports:read", "billing:manage", "org:invoices:read"})
+	permissions := rapid.SampledFrom(append([]string{"reports:read", "billing:manage", "org:invoices:read"}, clerksync.ManagingPermissions()...))
 	roles := []string{"org:admin", "org:guest", "org:member"}
 	q := clerksync.Inquiry{
 		Permission: rapid.OneOf(permissions, rapid.Just("")).Draw(t, "permission"), Now: inquiryNow(),
@@ -32,8 +32,13 @@ func drawInquiry(t *rapid.T) clerksync.Inquiry {
 		}
 	}
 	q.Standing = drawStanding(t, roles, q.Roles)
+	if q.Standing.Member && len(q.Roles) == 0 { // then Clerk's message of the membership says them
+		q.Standing.Permissions = rapid.SliceOfDistinct(permissions, rapid.ID[string]).Draw(t, "in the message")
+	}
 	q.Provenance.UserKnown = rapid.Bool().Draw(t, "user known")
 	q.Provenance.OrganizationKnown = rapid.Bool().Draw(t, "organization known")
+	q.Provenance.HeldByOthers = rapid.SliceOfDistinct(rapid.SampledFrom(clerksync.ManagingPermissions()), rapid.ID[string]).Draw(t, "others have")
+	q.Provenance.Seats = rapid.SampledFrom([]clerksync.Seats{{}, {}, {Taken: 4, Limit: 5}, {Taken: 5, Limit: 5}, {Taken: 6, Limit: 5}}).Draw(t, "seats")
 	q.Provenance.Policy.Grantable = rapid.Bool().Draw(t, "grantable")
 	q.Freshness = rapid.SampledFrom([]clerksync.Freshness{{}, {}, {}, {MinRevision: 8}, {MaxStaleness: time.Minute}, {MinRevision: 8, MaxStaleness: time.Minute}}).Draw(t, "demand")
 	q.Impersonation.By = rapid.SampledFrom([]string{"", "", "user_support"}).Draw(t, "impersonator")
@@ -223,4 +228,81 @@ func TestLaw_TheChangeLetsThePersonIn(t *testing.T) {
 			require.True(t, asDecided(made(t, q, *c)).Allowed, "%+v", *c)
 		}
 	})
+}
+
+// TestLaw_NoRoleTakesAPermissionUnsaid, nor the last one to manage members; and if a role takes
+// nothing, none is suggested that does.
+func TestLaw_NoRoleTakesAPermissionUnsaid(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		q := drawInquiry(t)
+		c := q.Explain().Change
+		if c == nil || c.Kind != clerksync.ChangeGiveRole {
+			return
+		}
+		held := q.Grants.Effective(q.Standing)
+		lostWith := func(role string) []string {
+			then := q.Grants.Effective(made(t, q, clerksync.Change{Kind: clerksync.ChangeGiveRole, Role: role}).Standing)
+			return slices.DeleteFunc(slices.Clone(held), func(p string) bool {
+				// What a role has at Clerk isn't known if the mirror doesn't know the role.
+				unknown := len(q.Roles[role]) == 0 && !slices.Contains(q.Grants[q.Standing.Role], p) && !slices.Contains(clerksync.ManagingPermissions(), p)
+				return unknown || slices.Contains(then, p)
+			})
+		}
+		lost := lostWith(c.Role)
+		for _, permission := range lost {
+			require.Contains(t, c.Words, permission)
+			if slices.Contains(clerksync.ManagingPermissions(), permission) {
+				require.Contains(t, q.Provenance.HeldByOthers, permission, "the last one")
+			}
+		}
+		if len(lost) == 0 {
+			require.NotContains(t, c.Words, "lose")
+			return
+		}
+		for _, role := range q.RolesWith() {
+			require.True(t, role == q.Standing.Role || len(lostWith(role)) > 0, "%s takes nothing, and %s does", role, c.Role)
+		}
+	})
+}
+
+// TestExplain_TakesNoWorkspaceItsLastManager: Clerk would refuse that, or nobody could invite any
+// more.
+func TestExplain_TakesNoWorkspaceItsLastManager(t *testing.T) {
+	t.Parallel()
+	const manages, invoices = "org:sys_memberships:manage", "org:invoices:create"
+	q := clerksync.Inquiry{
+		Standing: clerksync.Standing{
+			UserID: "user_1", OrganizationID: "org_a", EverMember: true, Member: true, Role: "org:admin", Permissions: []string{manages},
+		},
+		Permission: invoices, Now: inquiryNow(), Grants: clerksync.Grants{"org:admin": {"members:manage"}},
+		Roles: clerksync.Roles{
+			"org:admin": {{Key: "org:admin", Permissions: []string{manages}}}, "org:clerk": {{Key: "org:clerk", Permissions: []string{invoices}}},
+		},
+	}
+	q.Provenance.RoleKeys = []string{"org:admin", "org:clerk"}
+	for _, others := range [][]string{nil, {manages}, {clerksync.MembersManage}} {
+		q.Provenance.HeldByOthers = others
+		require.Nil(t, q.Explain().Change, others)
+	}
+	q.Provenance.HeldByOthers = []string{manages, clerksync.MembersManage}
+	require.Equal(t, "give user_1 the role org:clerk; they would lose members:manage, "+manages, q.Explain().Change.Words)
+
+	q.Roles["org:owner"] = []clerksync.KeyHolder{{Key: "org:owner", Permissions: []string{manages, invoices, clerksync.MembersManage}}}
+	q.Provenance.RoleKeys, q.Provenance.HeldByOthers = append(q.Provenance.RoleKeys, "org:owner"), nil
+	require.Equal(t, "give user_1 the role org:owner", q.Explain().Change.Words, "a role that takes nothing comes first")
+}
+
+// TestExplain_AFullWorkspaceTakesNoMember: Clerk refuses a further one.
+func TestExplain_AFullWorkspaceTakesNoMember(t *testing.T) {
+	t.Parallel()
+	q := clerksync.Inquiry{
+		Standing:   clerksync.Standing{UserID: "user_1", OrganizationID: "org_a"},
+		Provenance: clerksync.Provenance{UserKnown: true, OrganizationKnown: true, Seats: clerksync.Seats{Taken: 4, Limit: 5}},
+		Now:        inquiryNow(),
+	}
+	require.Equal(t, clerksync.ChangeAddMember, q.Explain().Change.Kind)
+	q.Provenance.Seats.Taken = 5
+	require.Nil(t, q.Explain().Change)
+	require.Equal(t, "never a member here; the workspace is full: 5 of 5 seats are taken", q.Explain().Fact(clerksync.FactMembership).Detail)
 }

@@ -71,10 +71,19 @@ func (q *Inquiry) membershipWords() string {
 	case q.Standing.Member:
 		return "a member"
 	case m.Ended:
-		return m.ID + " has ended" + invited
+		return m.ID + " has ended" + invited + q.fullWords()
 	default:
-		return "never a member here"
+		return "never a member here" + q.fullWords()
 	}
+}
+
+// fullWords says that Clerk refuses a further member.
+func (q *Inquiry) fullWords() string {
+	seats := q.Provenance.Seats
+	if !seats.Full() || q.Standing.OrganizationDead {
+		return ""
+	}
+	return fmt.Sprintf("; the workspace is full: %d of %d seats are taken", seats.Taken, seats.Limit)
 }
 
 func (q *Inquiry) roleWords(f Fact) string {

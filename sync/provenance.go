@@ -29,8 +29,29 @@ type Provenance struct {
 	// AtClerk is the last change of the membership's role at Clerk, and so of its permissions there.
 	AtClerk Origin
 
+	// HeldByOthers lists those of [ManagingPermissions] that another member who may act has.
+	HeldByOthers []string
+	Seats        Seats // of the organization, as far as a user without a membership needs one
+
 	Policy PolicyOrigin
 }
+
+// Seats says how many memberships an organization has, and how many Clerk allows it.
+type Seats struct {
+	Taken int64 // also by accounts that are banned or deprovisioned
+	Limit int64 // 0 if any number is allowed, or if the limit isn't known
+}
+
+// Full reports whether Clerk refuses a further member.
+func (s Seats) Full() bool { return s.Limit > 0 && s.Taken >= s.Limit }
+
+// clerkManagesMembers is Clerk's own permission to manage an organization. Clerk refuses to take it
+// from the last member who has it.
+const clerkManagesMembers = "org:sys_memberships:manage"
+
+// ManagingPermissions lists the permissions that no organization should lose with a member's role:
+// ours and Clerk's own.
+func ManagingPermissions() []string { return []string{MembersManage, clerkManagesMembers} }
 
 // KnownMembership is what the mirror knows of a membership beside its standing. The zero value is
 // that of a pair without any.

@@ -31,8 +31,33 @@ SELECT (u.id IS NOT NULL)::boolean AS user_known, u.created_at AS user_created_a
     coalesce(role.changed_at, 'epoch')::timestamptz AS clerk_role_at, coalesce(role.cause, '')::text AS clerk_role_cause, role.version::json AS clerk_role_version,
     coalesce(sweep.id, 0)::bigint AS sweep_id, coalesce(extract(epoch FROM sweep.took), 0)::float8 AS sweep_seconds,
     coalesce((SELECT read_at FROM rolecall.policy_reading), 'epoch')::timestamptz AS policy_read_at,
-    ARRAY(SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key)::text[] AS role_keys
-FROM (SELECT $1::text AS organization_id, $2::text AS user_id) asked
+    ARRAY(SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key)::text[] AS role_keys,
+    coalesce(o.max_memberships, 0)::bigint AS seat_limit, coalesce(seats.taken, 0)::bigint AS seats_taken,
+    ARRAY(
+        SELECT managing.permission FROM unnest($1::text[]) managing(permission)
+        WHERE EXISTS (
+            SELECT FROM (
+                SELECT other.id, other.role, other.permissions FROM rolecall.memberships other
+                WHERE other.organization_id = asked.organization_id AND other.deleted_at IS NULL AND NOT other.followed
+                    AND other.user_id <> asked.user_id
+                ORDER BY other.created_at, other.id
+                LIMIT $2::integer
+            ) first
+            JOIN rolecall.current_memberships l ON l.id = first.id
+            JOIN rolecall.effective_memberships held ON held.id = first.id
+            -- The first condition spares the others whose role never had a key of a role with the permission. DirectoryWorkspaces has it, too.
+            WHERE (managing.permission = ANY (first.permissions) OR first.role IN (
+                    SELECT g.role FROM rolecall.grants g WHERE g.permission = managing.permission
+                    UNION
+                    SELECT named.key FROM rolecall.roles r, jsonb_each(r.keys) named
+                    WHERE EXISTS (SELECT FROM rolecall.grants g WHERE g.role = r.key AND g.permission = managing.permission)
+                        OR EXISTS (SELECT FROM rolecall.permissions p WHERE p.id = ANY (r.permission_ids) AND p.key = managing.permission)
+                ))
+                AND (managing.permission = ANY (held.permissions)
+                    OR EXISTS (SELECT FROM rolecall.grants g WHERE g.role = held.role AND g.permission = managing.permission))
+        )
+    )::text[] AS held_by_others
+FROM (SELECT $3::text AS organization_id, $4::text AS user_id) asked
 LEFT JOIN rolecall.users u ON u.id = asked.user_id
 LEFT JOIN rolecall.organizations o ON o.id = asked.organization_id
 LEFT JOIN LATERAL (
@@ -55,6 +80,16 @@ LEFT JOIN LATERAL (
     ORDER BY c.counts DESC, c.created_at DESC, c.deleted_at IS NULL DESC, c.id DESC LIMIT 1
 ) e ON true
 LEFT JOIN rolecall.memberships m ON m.id = e.id
+LEFT JOIN LATERAL (
+    SELECT greatest((SELECT c.members FROM rolecall.member_counts c WHERE c.organization_id = o.id), (
+        SELECT count(*) FROM (
+            SELECT FROM rolecall.memberships taken
+            WHERE taken.organization_id = o.id AND taken.deleted_at IS NULL AND NOT taken.followed
+            LIMIT $5::integer
+        ) counted
+    )) AS taken
+    WHERE o.max_memberships > 0 AND (m.id IS NULL OR m.deleted_at IS NOT NULL)
+) seats ON true
 LEFT JOIN LATERAL (
     SELECT a.at, a.cause FROM (
         SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by FROM rolecall.audit_log l WHERE l.organization_id = m.organization_id AND l.target = m.user_id
@@ -98,8 +133,11 @@ LEFT JOIN LATERAL (
 `
 
 type ProvenanceParams struct {
-	OrganizationID string `json:"organization_id"`
-	UserID         string `json:"user_id"`
+	Managing       []string `json:"managing"`
+	Looked         int32    `json:"looked"`
+	OrganizationID string   `json:"organization_id"`
+	UserID         string   `json:"user_id"`
+	Counted        int32    `json:"counted"`
 }
 
 type ProvenanceRow struct {
@@ -138,15 +176,26 @@ type ProvenanceRow struct {
 	SweepSeconds             float64         `json:"sweep_seconds"`
 	PolicyReadAt             time.Time       `json:"policy_read_at"`
 	RoleKeys                 []string        `json:"role_keys"`
+	SeatLimit                int64           `json:"seat_limit"`
+	SeatsTaken               int64           `json:"seats_taken"`
+	HeldByOthers             []string        `json:"held_by_others"`
 }
 
 // Where the facts came from on which a decision rests. People ask for it, so it may take longer than a decision.
 // What is known of a user, an organization and the membership between them, and which changes made
 // it so. It annotates the standing of the same snapshot. The audit log has an entry for each
 // effective change. Products write entries, too: so only the newest thousand about the user are
-// looked through. Without an entry, the version says what wrote the value last.
+// looked through. Without an entry, the version says what wrote the value last. Others who may manage
+// members are looked for among the @looked who joined first. Seats are counted up to @counted, with
+// those of accounts that may not act; beyond, those of members who may.
 func (q *Queries) Provenance(ctx context.Context, db DBTX, arg ProvenanceParams) (ProvenanceRow, error) {
-	row := db.QueryRow(ctx, Provenance, arg.OrganizationID, arg.UserID)
+	row := db.QueryRow(ctx, Provenance,
+		arg.Managing,
+		arg.Looked,
+		arg.OrganizationID,
+		arg.UserID,
+		arg.Counted,
+	)
 	var i ProvenanceRow
 	err := row.Scan(
 		&i.UserKnown,
@@ -184,6 +233,9 @@ func (q *Queries) Provenance(ctx context.Context, db DBTX, arg ProvenanceParams)
 		&i.SweepSeconds,
 		&i.PolicyReadAt,
 		&i.RoleKeys,
+		&i.SeatLimit,
+		&i.SeatsTaken,
+		&i.HeldByOthers,
 	)
 	return i, err
 }

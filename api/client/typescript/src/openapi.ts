@@ -801,7 +801,7 @@ export interface components {
             facts: components["schemas"]["Fact"][];
             /**
              * @description The single change after which the refused request would be allowed. Null where no single change would do, and of an
-             *     allowance.
+             *     allowance. None is suggested that would take the workspace's last manager, or that needs a seat where none is free.
              */
             change: components["schemas"]["Change"] | null;
         };
@@ -827,7 +827,7 @@ export interface components {
             subject: string;
             /** @description The role that the user would get. Null unless the change gives one. */
             role: string | null;
-            /** @description What to do, for people. The words may change. */
+            /** @description What to do, for people, and which permissions the user would lose by it. The words may change. */
             words: string;
         };
         /** @description Further members of an entity. Null counts as missing. */
