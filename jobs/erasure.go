@@ -51,7 +51,8 @@ type Erasure struct {
 	Waiting     int      `json:"waiting"`             // deliveries that aren't applied yet: their bodies go within two hours after that
 	Entries     int      `json:"entries"`             // of the audit log, from which names and addresses went
 	Commands    int      `json:"commands"`            // whose answers were kept for repeats
-	Workspaces  []string `json:"workspaces_to_check"` // ids, 100 at most: their own names, slugs or metadata have texts that stand for the person
+	Workspaces  int      `json:"workspaces"`          // deleted ones, whose names went with their slugs, images and metadata
+	ToCheck     []string `json:"workspaces_to_check"` // ids of living ones, 100 at most: their names, slugs or metadata have texts that stand for the person
 }
 
 // Erase removes a person's names, addresses, images and metadata from the mirror and the audit
@@ -60,7 +61,7 @@ type Erasure struct {
 //
 // The error is [store.ErrNotFound] for an unknown user, and [ErrNotGone].
 func Erase(ctx context.Context, pool *pgxpool.Pool, userID string, o ErasureOptions) (done Erasure, err error) {
-	done = Erasure{UserID: userID, DryRun: o.DryRun, Workspaces: []string{}}
+	done = Erasure{UserID: userID, DryRun: o.DryRun, ToCheck: []string{}}
 	person, err := findErasable(ctx, pool, userID, o.Also)
 	if err != nil {
 		return done, err
@@ -69,6 +70,7 @@ func Erase(ctx context.Context, pool *pgxpool.Pool, userID string, o ErasureOpti
 		return done, ErrNotGone
 	}
 	done.Memberships, done.Invitations = len(person.Memberships), len(person.Invitations)
+	done.Workspaces, done.ToCheck = len(person.Workspaces), person.Living
 	if !o.DryRun { // from now on, no name comes back
 		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return store.MarkErased(ctx, tx, person) })
 	}
@@ -90,9 +92,6 @@ func Erase(ctx context.Context, pool *pgxpool.Pool, userID string, o ErasureOpti
 	var bodies []string
 	if err == nil {
 		bodies, err = done.bodies(ctx, pool, person.Traces)
-	}
-	if err == nil {
-		done.Workspaces, err = store.WorkspacesNaming(ctx, pool, person.Traces)
 	}
 	if err != nil || o.DryRun {
 		return done, err
@@ -117,7 +116,7 @@ func Erase(ctx context.Context, pool *pgxpool.Pool, userID string, o ErasureOpti
 func findErasable(ctx context.Context, pool *pgxpool.Pool, userID string, also []string) (store.Erasable, error) {
 	var known clerksync.Traces
 	for _, text := range also {
-		known.Add(text)
+		known.AddTold(text)
 	}
 	for {
 		person, err := store.FindErasable(ctx, pool, userID, known)

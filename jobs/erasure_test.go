@@ -22,7 +22,7 @@ func TestErase_KnowsEachColumn(t *testing.T) {
 	erased := strings.Fields(`users.identifier users.first_name users.last_name users.image_url memberships.public_metadata
 		invitations.email deliveries.body deliveries.last_error audit_log.target audit_log.before audit_log.after audit_log.data
 		commands.outcome commands.answer commands.request_id river_job.errors`)
-	workspaces := strings.Fields(`organizations.name organizations.slug organizations.public_metadata`) // the report names them
+	workspaces := strings.Fields(`organizations.name organizations.slug organizations.public_metadata`) // of deleted ones, they go; the report names the others
 	harmless := map[string]string{                                                                      // by table and column, or by the column of any table
 		"ids": `unpublished.entry_ids feed.old_chain id user_id organization_id svix_id object_id instance_id inviter_id process_id leader_id created_by permission_ids
 			river_job.args river_job.attempted_by river_notification.payload commands.actor commands.target impersonator audit_log.actor`,
@@ -317,4 +317,67 @@ func TestErase_BringsNobodyBack(t *testing.T) {
 	require.NoError(t, eraseFrom(t.Context(), b.Pool, "user_bob", without("bob@mail.test")))
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.audit_log WHERE data::text LIKE '%mail.test%'"))
 	require.Nil(t, verifyChain(t, b.Pool, "org_1", clerksync.Mark{}).Broken)
+}
+
+// TestErase_WorkspacesCalledAfterThePerson: their entries and, once they are deleted, their rows
+// don't name the person any more. The chain verifies, also after a cut. Nothing late brings the
+// name back.
+func TestErase_WorkspacesCalledAfterThePerson(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	workspace := func(svixID, eventType, id, name, slug string, at int64) clerksync.Delivery {
+		return mirrortest.Event(t, svixID, eventType, at, map[string]any{
+			"id": id, "name": name, "slug": slug, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + at,
+		})
+	}
+	gone := func(svixID, id, slug string) clerksync.Delivery {
+		return mirrortest.Event(t, svixID, "organization.deleted", 9, map[string]any{"object": "organization", "id": id, "slug": slug, "deleted": true})
+	}
+	b.Deliver(t, mirrortest.Joined(t, "msg_0", "orgmem_1", "org_9", "user_1"))
+	b.Exec(t, "UPDATE rolecall.users SET first_name = 'Ada', last_name = 'Lovelace' WHERE id = 'user_1'")
+	b.Deliver(t, workspace("msg_2", "organization.created", "org_1", "Ada Lovelace's Workspace", "ada-lovelaces-workspace", 1))
+	b.Deliver(t, workspace("msg_3", "organization.created", "org_2", "Firm", "ada-lovelace-7", 1))
+	b.Deliver(t, workspace("msg_4", "organization.created", "org_3", "ADA LOVELACE", "x", 1))
+	b.Deliver(t, workspace("msg_5", "organization.created", "org_4", "Nada Lovelace", "ada-lovelaceson", 1)) // somebody else's
+	for i, id := range []string{"org_1", "org_2", "org_4"} {
+		b.Deliver(t, gone("msg_6"+id, id, []string{"ada-lovelaces-workspace", "ada-lovelace-7", "ada-lovelaceson"}[i]))
+	}
+	b.Exec(t, "UPDATE rolecall.organizations SET deleted_cause = 'sweep_1' WHERE id = 'org_2'") // a read had missed it
+	done, err := Erase(t.Context(), b.Pool, "user_1", ErasureOptions{Force: true})
+	require.NoError(t, err)
+	require.Equal(t, 2, done.Workspaces)
+	require.Equal(t, []string{"org_3"}, done.ToCheck)
+	names := func() []string {
+		t.Helper()
+		return b.ids(t, "SELECT name || ' ' || coalesce(slug, '-') FROM rolecall.organizations WHERE id <> 'org_9' ORDER BY id")
+	}
+	left := []string{"[erased] -", "[erased] -", "ADA LOVELACE x", "Nada Lovelace ada-lovelaceson"}
+	require.Equal(t, left, names())
+	entries := func(id string) []string {
+		t.Helper()
+		return b.ids(t, "SELECT concat(action, ' ', before->>'name', before->>'slug', ' ', after->>'name', after->>'slug') FROM rolecall.audit_log WHERE organization_id = '"+id+"' ORDER BY seq")
+	}
+	require.Equal(t, []string{"workspace.created  [erased][erased]", "workspace.deleted [erased][erased] "}, entries("org_1"))
+	require.Equal(t, []string{"workspace.created  [erased][erased]"}, entries("org_3"))
+	require.Equal(t, "workspace.created  Nada Lovelaceada-lovelaceson", entries("org_4")[0])
+
+	b.Deliver(t, workspace("msg_7", "organization.updated", "org_1", "Ada Lovelace Ltd", "ada-lovelace-ltd", 5))
+	b.Deliver(t, gone("msg_8", "org_1", "ada-lovelaces-workspace"))
+	require.Equal(t, left, names())
+	require.NoError(t, CutAndErase(t.Context(), b.Pool, 0))
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE svix_id IN ('msg_7', 'msg_8') AND body IS NOT NULL"))
+	for _, org := range []string{"", "org_1", "org_2", "org_3", "org_4"} {
+		require.Nil(t, verifyChain(t, b.Pool, org, clerksync.Mark{}).Broken, org)
+	}
+
+	b.Deliver(t, workspace("msg_9", "organization.updated", "org_3", "Firm", "firm", 12))
+	require.Equal(t, "workspace.renamed ADA LOVELACEx Firmfirm", entries("org_3")[1])
+	done, err = Erase(t.Context(), b.Pool, "user_1", ErasureOptions{Force: true, Also: []string{"Ada  Lovelace"}})
+	require.NoError(t, err)
+	require.Empty(t, done.ToCheck)
+	require.Equal(t, "workspace.renamed [erased][erased] Firmfirm", entries("org_3")[1])
+	require.NoError(t, CutLog(t.Context(), b.Pool, time.Now().AddDate(0, 0, 1), 0))
+	for _, org := range []string{"", "org_1", "org_2", "org_3", "org_4"} {
+		require.Nil(t, verifyChain(t, b.Pool, org, clerksync.Mark{}).Broken, org)
+	}
 }

@@ -17,8 +17,18 @@ type Erasable struct {
 	Erased bool // an erasure has begun
 
 	Memberships, Invitations []string // ids
-	Traces                   clerksync.Traces
+	// Workspaces are the ids of the deleted workspaces whose names, slugs or metadata have something
+	// that stands for the person; Living those of others that may have, 100 at most.
+	Workspaces, Living []string
+	Traces             clerksync.Traces
 }
+
+const (
+	// workspacesPage is how many workspaces an erasure reads at a time.
+	workspacesPage = 500
+	// mostLiving is how many workspaces the report of an erasure names.
+	mostLiving = 100
+)
 
 // FindErasable finds what the mirror says of a user, and the invitations to the addresses among
 // the given traces. It returns [ErrNotFound] for an unknown user.
@@ -49,7 +59,34 @@ func FindErasable(ctx context.Context, db DBTX, userID string, known clerksync.T
 		p.Traces.Add(i.Email)
 	}
 	p.Traces.IDs = append(append(p.Traces.IDs, p.Memberships...), p.Invitations...)
-	return p, nil
+	return p, p.findWorkspaces(ctx, db)
+}
+
+// findWorkspaces finds the workspaces that are called after the person.
+func (p *Erasable) findWorkspaces(ctx context.Context, db DBTX) error {
+	p.Living = []string{}
+	for after := ""; ; {
+		page, err := queries().WorkspacesNaming(ctx, db, dbsqlc.WorkspacesNamingParams{
+			AfterID: after, Texts: notNull(p.Traces.Searched()), Escaped: p.Traces.Escaped(), PageSize: workspacesPage,
+		})
+		if err != nil {
+			return fmt.Errorf("search workspaces: %w", err)
+		}
+		for _, w := range page {
+			after = w.ID
+			name, slug, metadata := w.Name, text(w.Slug), []byte(w.PublicMetadata)
+			switch {
+			case w.Gone && p.Traces.InWorkspace(name, slug, metadata):
+				p.Workspaces = append(p.Workspaces, w.ID)
+			case !w.Gone && len(p.Living) < mostLiving && p.Traces.MayBeInWorkspace(name, slug, metadata):
+				p.Living = append(p.Living, w.ID)
+			}
+			p.Traces.AddSlug(slug)
+		}
+		if len(page) < workspacesPage {
+			return nil
+		}
+	}
 }
 
 func text(s *string) string {
@@ -210,8 +247,8 @@ func MarkErased(ctx context.Context, tx DBTX, p Erasable) error {
 	return nil
 }
 
-// EraseObjects deletes names, addresses, images and metadata of the person's objects, and counts a
-// change of each workspace that they are in.
+// EraseObjects deletes names, addresses, images and metadata of the person's objects and of deleted
+// workspaces that are called after the person, and counts a change of each workspace concerned.
 func EraseObjects(ctx context.Context, tx DBTX, p Erasable) error {
 	q := queries()
 	err := q.EraseUser(ctx, tx, p.UserID)
@@ -221,27 +258,21 @@ func EraseObjects(ctx context.Context, tx DBTX, p Erasable) error {
 	if err == nil {
 		err = q.EraseInvitations(ctx, tx, notNull(p.Invitations))
 	}
+	if err == nil {
+		err = q.EraseWorkspaces(ctx, tx, notNull(p.Workspaces))
+	}
 	var workspaces []string
 	if err == nil {
 		workspaces, err = q.OrganizationsOfInvitations(ctx, tx, notNull(p.Invitations))
 	}
 	if err == nil {
+		workspaces = append(workspaces, p.Workspaces...)
 		err = q.CountChanges(ctx, tx, dbsqlc.CountChangesParams{OrganizationIds: notNull(workspaces), UserIds: []string{p.UserID}})
 	}
 	if err != nil {
 		return fmt.Errorf("erase %s from the mirror: %w", p.UserID, err)
 	}
 	return nil
-}
-
-// WorkspacesNaming lists workspaces, 100 at most, whose own name, slug or metadata have something
-// that stands for the person.
-func WorkspacesNaming(ctx context.Context, db DBTX, traces clerksync.Traces) ([]string, error) {
-	found, err := queries().WorkspacesNaming(ctx, db, notNull(traces.Searched()))
-	if err != nil {
-		return nil, fmt.Errorf("search workspaces: %w", err)
-	}
-	return found, nil
 }
 
 // LateCheck is a search for late bodies: of deliveries that name people who were erased, and came

@@ -28,7 +28,17 @@ func (m Mirror) unnamed(f Facts) Facts {
 		i.Email = Field[string]{}
 		return i
 	})
+	f.Organizations = eachErased(f.Organizations, func(said Organization) bool { return m.Organizations[said.ID].staysErased(said) }, func(o Organization) Organization {
+		o.Name, o.Slug, o.ImageURL, o.PublicMetadata = Field[string]{}, Field[*string]{}, Field[*string]{}, Field[json.RawMessage]{}
+		return o
+	})
 	return f
+}
+
+// staysErased reports whether a workspace was erased from, and is still deleted after what Clerk
+// says. Erasures change only deleted workspaces. One that Clerk shows again is called as it says.
+func (o Organization) staysErased(said Organization) bool {
+	return o.Name.Value == Erased && o.Dead() && o.Merge(said).Dead()
 }
 
 // eachErased returns the objects, changed where they were erased.
@@ -84,6 +94,22 @@ func (t *Traces) AddLikely(text string) {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if utf8.RuneCountInString(text) >= 2 && text != Erased {
 		t.Likely = with(t.Likely, text)
+	}
+}
+
+// AddTold notes a text that an operator gives. Several words stand for the person wherever they
+// occur, as a full name does.
+func (t *Traces) AddTold(text string) {
+	t.Add(text)
+	if words := strings.Fields(strings.ToLower(text)); len(words) > 1 {
+		t.Sure = with(t.Sure, strings.Join(words, " "))
+	}
+}
+
+// AddSlug notes a workspace's slug, if it is made of the person's full name.
+func (t *Traces) AddSlug(slug string) {
+	if slug = strings.ToLower(slug); slug != "" && t.calls(slug) {
+		t.Sure = with(t.Sure, slug)
 	}
 }
 
@@ -187,11 +213,12 @@ func namingLists() []string {
 }
 
 // Searched returns the texts to search a database for, in lower case: [Traces.Sure], also as they
-// stand in addresses of requests. What has none of them may still name the person: see
+// stand in addresses of requests and in slugs. What has none of them may still name the person: see
 // [Traces.Escaped].
 func (t *Traces) Searched() []string {
 	all := slices.Clone(t.Sure)
 	for _, text := range t.Sure {
+		all = with(all, slugged(text))
 		escaped := percentEncode(text)
 		all = with(with(with(all, escaped), strings.ReplaceAll(escaped, "%20", "+")), strings.ReplaceAll(text, "@", "%40"))
 	}
@@ -310,6 +337,54 @@ func isWord(r rune) bool {
 		!unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 
+// calls reports whether a workspace's name or slug has something that stands for the person. A name
+// may stand in the genitive, and a slug has hyphens for spaces.
+func (t *Traces) calls(name string) bool {
+	if t.surely(name) {
+		return true
+	}
+	name = strings.ToLower(name)
+	apart := func(before, after string) bool {
+		return !endsInWord(before) && !beginsWithWord(strings.TrimPrefix(after, "s"))
+	}
+	return slices.ContainsFunc(t.Sure, func(s string) bool {
+		return strings.Contains(s, " ") && (occurs(name, s, apart) || occurs(name, slugged(s), apart))
+	})
+}
+
+// slugged returns a full name as it stands in slugs.
+func slugged(name string) string { return strings.ReplaceAll(name, " ", "-") }
+
+// InWorkspace reports whether a workspace's name, slug or metadata have something that stands for
+// the person.
+func (t *Traces) InWorkspace(name, slug string, metadata json.RawMessage) bool {
+	_, inMetadata := t.Redact(metadata, false)
+	return inMetadata || t.calls(name) || t.calls(slug)
+}
+
+// MayBeInWorkspace reports whether a workspace's name, slug or metadata have such a text also as a
+// part of a word.
+func (t *Traces) MayBeInWorkspace(name, slug string, metadata json.RawMessage) bool {
+	said := strings.ToLower(name + " " + slug + " " + string(unescaped(metadata)))
+	return slices.ContainsFunc(t.Searched(), func(text string) bool { return strings.Contains(said, text) })
+}
+
+// eraseNames erases from an entry about a workspace how that is called. The name and the slug go
+// together, as one is made from the other.
+func (t *Traces) eraseNames(e LoggedEntry) (left LoggedEntry, changed bool) {
+	for _, state := range []*json.RawMessage{&e.Before, &e.After} {
+		var called struct {
+			Name string  `json:"name"`
+			Slug *string `json:"slug"`
+		}
+		if json.Unmarshal(*state, &called) != nil || !t.calls(called.Name) && !t.calls(deref(called.Slug)) {
+			continue
+		}
+		*state, changed = json.RawMessage(`{"name":"`+Erased+`","slug":"`+Erased+`"}`), true
+	}
+	return e, changed
+}
+
 // Redact returns a JSON text in which each string and number that stands for the person is
 // [Erased], names of members included. likely says that the text is about the person. All other
 // bytes stay as they are. It returns nil for nil.
@@ -353,9 +428,10 @@ func (t *Traces) Redact(raw json.RawMessage, likely bool) (left json.RawMessage,
 
 // Erase returns what is left of an audit entry, and whether anything was erased.
 //
-// Of what Rolecall records of changes at Clerk, only invitations name people by more than their
-// ids. Names of workspaces and roles stay: they aren't the person's. What a product or an operator
-// recorded is free text.
+// Of what Rolecall records of changes at Clerk, invitations name people by more than their ids. A
+// workspace's name goes if it has something that surely stands for the person, such as the full
+// name. Names of roles stay: they aren't the person's. What a product or an operator recorded is
+// free text.
 func (t *Traces) Erase(e LoggedEntry) (left LoggedEntry, changed bool) {
 	about := t.about(e)
 	likely := about || e.Action.area() == "operator"
@@ -363,6 +439,8 @@ func (t *Traces) Erase(e LoggedEntry) (left LoggedEntry, changed bool) {
 	switch {
 	case e.Action == ActionOperatorErased || e.Action == ActionOperatorCut: // ids, numbers and hashes
 		return e, false
+	case e.Action.AtClerk() && e.Action.area() == "workspace":
+		return t.eraseNames(e)
 	case e.Action.AtClerk() && e.Action.area() != "invitation":
 		return e, false
 	}

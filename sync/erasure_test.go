@@ -68,3 +68,28 @@ func TestTraces_ErasePeopleOfAllScripts(t *testing.T) {
 	_, changed = traces.Erase(clerksync.LoggedEntry{Action: "report.run", Target: "user_10", Data: json.RawMessage(`{"to":"山田さん"}`)})
 	require.False(t, changed, "another id")
 }
+
+// TestErased_WorkspaceThatIsBack: a late copy doesn't name a deleted workspace again that was
+// called after an erased person. If a sweep had only missed it, it is called as Clerk says.
+func TestErased_WorkspaceThatIsBack(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	shown := map[string]any{"id": "org_a", "name": "Éva Li", "slug": "eva-li", "created_at": t0, "updated_at": t0 + 1}
+	observe(mirror, observed(t, clerksync.ResourceOrganization, 2, shown), 2)
+	o := mirror.Organizations["org_a"]
+	o.Name.Value, o.Slug.Value = clerksync.Erased, nil
+	o.Tombstone = clerksync.Tombstone{OccurredAt: t0 + 3, DeliveryID: "sweep_2", ReceivedAt: t0 + 3}
+	mirror.Organizations["org_a"] = o
+
+	late := observed(t, clerksync.ResourceOrganization, 9, map[string]any{"id": "org_a", "name": "Éva Li Ltd", "slug": "eva", "created_at": t0, "updated_at": t0 + 7})
+	observe(mirror, late, 9)
+	require.True(t, mirror.Organizations["org_a"].Dead())
+	require.Equal(t, clerksync.Erased, mirror.Organizations["org_a"].Name.Value)
+	require.Nil(t, mirror.Organizations["org_a"].Slug.Value)
+
+	back := observed(t, clerksync.ResourceOrganization, 10, shown)
+	back.Organizations[0].LiftedAt = t0 + 10
+	observe(mirror, back, 10)
+	require.False(t, mirror.Organizations["org_a"].Dead())
+	require.Equal(t, "Éva Li", mirror.Organizations["org_a"].Name.Value)
+}

@@ -125,14 +125,20 @@ func (c *eraseCommand) print(out io.Writer, e jobs.Erasure) error {
 	facts.row("bodies", strconv.Itoa(e.Bodies))
 	facts.row("audit entries", strconv.Itoa(e.Entries))
 	facts.row("kept answers", strconv.Itoa(e.Commands))
+	facts.row("deleted workspaces", strconv.Itoa(e.Workspaces))
 	if err := facts.print("erasure"); err != nil {
 		return err
 	}
 	if e.Waiting > 0 {
 		fmt.Fprintf(out, "\n%s to be applied. Their bodies go within two hours after that.\n", counted(int64(e.Waiting), "delivery waits", "deliveries wait"))
 	}
-	if len(e.Workspaces) > 0 {
-		fmt.Fprintf(out, "\nThe name, slug or metadata of a workspace may be about the person. Change them at Clerk: %s\n", strings.Join(e.Workspaces, ", "))
+	if len(e.ToCheck) > 0 {
+		fmt.Fprintf(out, "\nThe name, slug or metadata of a workspace may be about the person: %s\n", strings.Join(e.ToCheck, ", "))
+		if e.DryRun {
+			fmt.Fprintln(out, "Change them at Clerk, and wait for the webhooks, before you erase.")
+		} else {
+			fmt.Fprintln(out, "Change them at Clerk, wait for the webhooks, and erase again, with --also for the text.")
+		}
 	}
 	if _, err := fmt.Fprintf(out, "\nWhat remains:\n- %s\n", strings.Join(remains(), "\n- ")); err != nil {
 		return fmt.Errorf("print erasure: %w", err)

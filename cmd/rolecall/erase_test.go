@@ -80,7 +80,8 @@ func TestErase_LeavesNothingInADump(t *testing.T) {
 	b.Send(t, b.Clerk.Drain()...)
 	bossToken := b.Token(t, boss.ID)
 	path := "/v1/workspaces/" + workspace.ID
-	var again []clerksim.Message // about an invitation that only the address makes the person's
+	var again []clerksim.Message // about an invitation that only the address makes the person's, and about a workspace called after the person
+	var called, gone [2]string   // workspaces called after the people
 	for i, p := range []person{ada, bob} {
 		status, invited := b.Say(t, bossToken, http.MethodPost, path+"/invitations", fmt.Sprintf(`{"email":%q,"role":"org:member"}`, strings.ToUpper(p.email[:1])+p.email[1:]))
 		require.Equal(t, http.StatusCreated, status, invited)
@@ -115,6 +116,26 @@ func TestErase_LeavesNothingInADump(t *testing.T) {
 		_, err = b.DB.Exec(t.Context(), `INSERT INTO rolecall.river_job (args, kind, max_attempts, errors, state, finalized_at)
 			VALUES ('{}', 'x', 1, ARRAY[jsonb_build_object('error', 'bad value ' || $1::text, 'attempt', 1, 'at', now(), 'trace', '')], 'discarded', now())`, p.email)
 		require.NoError(t, err)
+		name, slug := p.first+" "+p.last, strings.ToLower(p.first+"-"+p.last)
+		living, err := b.Clerk.CreateOrganization(clerksim.NewOrganization{Name: name + "'s Workspace", Slug: slug + "s-workspace", CreatedBy: ids[i]})
+		require.NoError(t, err)
+		dead, err := b.Clerk.CreateOrganization(clerksim.NewOrganization{Name: "Team " + name, Slug: slug + "-team", CreatedBy: boss.ID})
+		require.NoError(t, err)
+		called[i], gone[i] = living.ID, dead.ID
+		b.Send(t, b.Clerk.Drain()...)
+		renamed := "Old team of " + strings.ToUpper(name)
+		_, err = b.Clerk.UpdateOrganization(dead.ID, clerksim.OrganizationUpdate{Name: &renamed})
+		require.NoError(t, err)
+		lateTeam := b.Clerk.Drain()
+		require.NoError(t, b.Clerk.DeleteOrganization(dead.ID))
+		sent = b.Clerk.Drain()
+		b.Send(t, sent...)
+		if i == 0 {
+			deletion := sent[len(sent)-1]
+			require.Contains(t, string(deletion.Body), slug, "it has the slug, and no user")
+			deletion.ID += "_late"
+			again = append(append(again, lateTeam...), deletion)
+		}
 		_, err = b.Clerk.BanUser(ids[i])
 		require.NoError(t, err)
 		_, err = b.Clerk.UnbanUser(ids[i])
@@ -146,12 +167,20 @@ func TestErase_LeavesNothingInADump(t *testing.T) {
 	require.NoError(t, b.Clerk.DeleteUser(ids[0]))
 	b.Send(t, b.Clerk.Drain()...)
 	require.Contains(t, run(exitUsage, "erase", ids[0]), "--dry-run")
-	require.Contains(t, run(exitOK, "erase", ids[0], "--dry-run"), "would be erased")
+	would := run(exitOK, "erase", ids[0], "--dry-run")
+	require.Contains(t, would, "would be erased")
+	require.Contains(t, would, "may be about the person: "+called[0]+"\nChange them at Clerk")
 	requireIn(t, dump(t, url), strings.ToLower(ada.last), "a dry run erases nothing")
+	firm, slug := "Renamed firm", "renamed-firm"
+	_, err = b.Clerk.UpdateOrganization(called[0], clerksim.OrganizationUpdate{Name: &firm, Slug: &slug})
+	require.NoError(t, err)
+	b.Send(t, b.Clerk.Drain()...)
 	var erased shownErasure
 	require.NoError(t, json.Unmarshal([]byte(run(exitOK, "erase", ids[0], "--yes", "--json")), &erased))
 	require.GreaterOrEqual(t, erased.Entries, 6)
 	require.Positive(t, erased.Bodies)
+	require.Equal(t, 1, erased.Workspaces)
+	require.Empty(t, erased.ToCheck)
 	requireNone := func() {
 		t.Helper()
 		after := dump(t, url)
@@ -164,6 +193,8 @@ func TestErase_LeavesNothingInADump(t *testing.T) {
 		}
 		requireIn(t, after, strings.ToLower(ids[0]), "ids stay")
 		requireIn(t, after, "kept-0", "and so does what isn't the person's")
+		requireIn(t, after, "renamed firm", "a living workspace is called as Clerk says")
+		requireIn(t, after, strings.ToLower(gone[0]), "a deleted workspace has its id")
 	}
 	requireNone()
 

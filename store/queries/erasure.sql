@@ -105,11 +105,21 @@ WHERE id IN (SELECT i.id FROM rolecall.invitations i WHERE i.id = ANY (@ids::tex
 SELECT DISTINCT organization_id FROM rolecall.invitations WHERE id = ANY (@ids::text[]) AND organization_id <> '' ORDER BY organization_id;
 
 -- name: WorkspacesNaming :many
--- Workspaces whose name, slug or metadata have one of the texts.
-SELECT id FROM rolecall.organizations o
-WHERE EXISTS (SELECT FROM unnest(@texts::text[]) AS t (said)
-    WHERE strpos(lower(concat_ws(' ', o.name, o.slug, o.public_metadata::text)), t.said) > 0)
-ORDER BY id LIMIT 100;
+-- Workspaces after the given id whose name, slug or metadata may have one of the texts; what is
+-- escaped or has another lower case here is read in Go. No index helps.
+SELECT id, name, slug, coalesce(public_metadata::text, '')::text AS public_metadata, (deleted_at IS NOT NULL)::boolean AS gone
+FROM rolecall.organizations o
+WHERE id > @after_id AND (
+    EXISTS (SELECT FROM unnest(@texts::text[]) AS t (said)
+        WHERE strpos(lower(concat_ws(' ', o.name, o.slug, o.public_metadata::text)), t.said) > 0)
+    OR strpos(o.public_metadata::text, '\u') > 0
+    OR @escaped::boolean AND octet_length(concat(o.name, o.slug, o.public_metadata::text)) <> length(concat(o.name, o.slug, o.public_metadata::text)))
+ORDER BY id LIMIT @page_size::integer;
+
+-- name: EraseWorkspaces :exec
+-- Only deleted ones. The name also says that nothing late brings the old one back (sync.Organization).
+UPDATE rolecall.organizations SET name = '[erased]', slug = NULL, image_url = NULL, public_metadata = NULL, changed_at = clock_timestamp()
+WHERE id IN (SELECT o.id FROM rolecall.organizations o WHERE o.id = ANY (@ids::text[]) AND o.deleted_at IS NOT NULL ORDER BY o.id FOR UPDATE);
 
 -- name: Erasures :one
 -- How many people were erased, and since when deliveries may name one of them.
@@ -118,9 +128,9 @@ SELECT count(*) AS people, coalesce(min(checked_at), 'epoch')::timestamptz AS si
 -- name: EraseLateBodies :one
 -- One page of the deliveries with bodies, after the given position. The bodies of those that ended
 -- go if they name people who were erased, or are about invitations to them, which may have only the
--- address. The ids are read out of the body, so that the time doesn't grow with the number of people.
+-- address, or about deleted workspaces that were called after them. The ids are read out of the body, so that the time doesn't grow with the number of people.
 WITH page AS MATERIALIZED (
-    SELECT d.svix_id, d.object_id, d.received_at, d.state, d.body FROM rolecall.deliveries d
+    SELECT d.svix_id, d.object_id, d.organization_id, d.received_at, d.state, d.body FROM rolecall.deliveries d
     WHERE d.body IS NOT NULL AND (d.received_at, d.svix_id) > (@after_at::timestamptz, @after_id::text)
     ORDER BY d.received_at, d.svix_id LIMIT @page_size::integer
 ), naming AS MATERIALIZED (
@@ -128,6 +138,7 @@ WITH page AS MATERIALIZED (
         SELECT FROM regexp_matches(p.body, 'user_[0-9A-Za-z_]+', 'g') AS named (ids)
         JOIN rolecall.erasures e ON e.user_id = named.ids[1])
         OR EXISTS (SELECT FROM rolecall.invitations i WHERE i.id = p.object_id AND i.erased)
+        OR EXISTS (SELECT FROM rolecall.organizations o WHERE o.id IN (p.object_id, p.organization_id) AND o.deleted_at IS NOT NULL AND o.name = '[erased]')
 ), erased AS (
     UPDATE rolecall.deliveries SET body = NULL
     WHERE svix_id IN (SELECT d.svix_id FROM rolecall.deliveries d WHERE d.svix_id IN (SELECT n.svix_id FROM naming n WHERE n.state <> 'received')

@@ -332,7 +332,7 @@ func (q *Queries) EraseJobErrors(ctx context.Context, db DBTX, texts []string) (
 
 const EraseLateBodies = `-- name: EraseLateBodies :one
 WITH page AS MATERIALIZED (
-    SELECT d.svix_id, d.object_id, d.received_at, d.state, d.body FROM rolecall.deliveries d
+    SELECT d.svix_id, d.object_id, d.organization_id, d.received_at, d.state, d.body FROM rolecall.deliveries d
     WHERE d.body IS NOT NULL AND (d.received_at, d.svix_id) > ($1::timestamptz, $2::text)
     ORDER BY d.received_at, d.svix_id LIMIT $3::integer
 ), naming AS MATERIALIZED (
@@ -340,6 +340,7 @@ WITH page AS MATERIALIZED (
         SELECT FROM regexp_matches(p.body, 'user_[0-9A-Za-z_]+', 'g') AS named (ids)
         JOIN rolecall.erasures e ON e.user_id = named.ids[1])
         OR EXISTS (SELECT FROM rolecall.invitations i WHERE i.id = p.object_id AND i.erased)
+        OR EXISTS (SELECT FROM rolecall.organizations o WHERE o.id IN (p.object_id, p.organization_id) AND o.deleted_at IS NOT NULL AND o.name = '[erased]')
 ), erased AS (
     UPDATE rolecall.deliveries SET body = NULL
     WHERE svix_id IN (SELECT d.svix_id FROM rolecall.deliveries d WHERE d.svix_id IN (SELECT n.svix_id FROM naming n WHERE n.state <> 'received')
@@ -368,7 +369,7 @@ type EraseLateBodiesRow struct {
 
 // One page of the deliveries with bodies, after the given position. The bodies of those that ended
 // go if they name people who were erased, or are about invitations to them, which may have only the
-// address. The ids are read out of the body, so that the time doesn't grow with the number of people.
+// address, or about deleted workspaces that were called after them. The ids are read out of the body, so that the time doesn't grow with the number of people.
 func (q *Queries) EraseLateBodies(ctx context.Context, db DBTX, arg EraseLateBodiesParams) (EraseLateBodiesRow, error) {
 	row := db.QueryRow(ctx, EraseLateBodies, arg.AfterAt, arg.AfterID, arg.PageSize)
 	var i EraseLateBodiesRow
@@ -410,6 +411,17 @@ WHERE id = $1 AND erased
 
 func (q *Queries) EraseUser(ctx context.Context, db DBTX, userID string) error {
 	_, err := db.Exec(ctx, EraseUser, userID)
+	return err
+}
+
+const EraseWorkspaces = `-- name: EraseWorkspaces :exec
+UPDATE rolecall.organizations SET name = '[erased]', slug = NULL, image_url = NULL, public_metadata = NULL, changed_at = clock_timestamp()
+WHERE id IN (SELECT o.id FROM rolecall.organizations o WHERE o.id = ANY ($1::text[]) AND o.deleted_at IS NOT NULL ORDER BY o.id FOR UPDATE)
+`
+
+// Only deleted ones. The name also says that nothing late brings the old one back (sync.Organization).
+func (q *Queries) EraseWorkspaces(ctx context.Context, db DBTX, ids []string) error {
+	_, err := db.Exec(ctx, EraseWorkspaces, ids)
 	return err
 }
 
@@ -605,26 +617,57 @@ func (q *Queries) OrganizationsOfInvitations(ctx context.Context, db DBTX, ids [
 }
 
 const WorkspacesNaming = `-- name: WorkspacesNaming :many
-SELECT id FROM rolecall.organizations o
-WHERE EXISTS (SELECT FROM unnest($1::text[]) AS t (said)
-    WHERE strpos(lower(concat_ws(' ', o.name, o.slug, o.public_metadata::text)), t.said) > 0)
-ORDER BY id LIMIT 100
+SELECT id, name, slug, coalesce(public_metadata::text, '')::text AS public_metadata, (deleted_at IS NOT NULL)::boolean AS gone
+FROM rolecall.organizations o
+WHERE id > $1 AND (
+    EXISTS (SELECT FROM unnest($2::text[]) AS t (said)
+        WHERE strpos(lower(concat_ws(' ', o.name, o.slug, o.public_metadata::text)), t.said) > 0)
+    OR strpos(o.public_metadata::text, '\u') > 0
+    OR $3::boolean AND octet_length(concat(o.name, o.slug, o.public_metadata::text)) <> length(concat(o.name, o.slug, o.public_metadata::text)))
+ORDER BY id LIMIT $4::integer
 `
 
-// Workspaces whose name, slug or metadata have one of the texts.
-func (q *Queries) WorkspacesNaming(ctx context.Context, db DBTX, texts []string) ([]string, error) {
-	rows, err := db.Query(ctx, WorkspacesNaming, texts)
+type WorkspacesNamingParams struct {
+	AfterID  string   `json:"after_id"`
+	Texts    []string `json:"texts"`
+	Escaped  bool     `json:"escaped"`
+	PageSize int32    `json:"page_size"`
+}
+
+type WorkspacesNamingRow struct {
+	ID             string  `json:"id"`
+	Name           string  `json:"name"`
+	Slug           *string `json:"slug"`
+	PublicMetadata string  `json:"public_metadata"`
+	Gone           bool    `json:"gone"`
+}
+
+// Workspaces after the given id whose name, slug or metadata may have one of the texts; what is
+// escaped or has another lower case here is read in Go. No index helps.
+func (q *Queries) WorkspacesNaming(ctx context.Context, db DBTX, arg WorkspacesNamingParams) ([]WorkspacesNamingRow, error) {
+	rows, err := db.Query(ctx, WorkspacesNaming,
+		arg.AfterID,
+		arg.Texts,
+		arg.Escaped,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []WorkspacesNamingRow
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var i WorkspacesNamingRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Slug,
+			&i.PublicMetadata,
+			&i.Gone,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
