@@ -1,10 +1,12 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +19,15 @@ import (
 // ErrNotGone says that a person who is to be erased still has an account at Clerk, as far as the
 // mirror knows.
 var ErrNotGone = errors.New("the user isn't deleted at Clerk, as far as the mirror knows")
+
+// ErrPending says that an invitation of a person who is to be erased waits for an answer.
+var ErrPending = errors.New("an invitation to the address is pending at Clerk, as far as the mirror knows")
+
+// UsersError says that an invitation belongs to a user, who is to be erased instead.
+type UsersError struct{ UserID string }
+
+// Error implements error.
+func (e *UsersError) Error() string { return "the invitation is of a user: erase " + e.UserID }
 
 const (
 	// erasePage is how many bodies or entries an erasure reads at a time.
@@ -35,7 +46,7 @@ const (
 // ErasureOptions say how a person is erased.
 type ErasureOptions struct {
 	DryRun bool // only count
-	Force  bool // also if the user isn't deleted at Clerk
+	Force  bool // also if the user isn't deleted at Clerk, or an invitation is pending there
 	// Also are texts that stand for the person, beside those that Rolecall knows: former addresses,
 	// nicknames, and, in an erasure that is repeated, those that the first one has forgotten.
 	Also []string
@@ -43,7 +54,8 @@ type ErasureOptions struct {
 
 // Erasure is what an erasure did, or with DryRun what it would do.
 type Erasure struct {
-	UserID      string   `json:"user_id"`
+	UserID      string   `json:"user_id"`       // "" for somebody who was only invited
+	Invitation  string   `json:"invitation_id"` // of somebody who was only invited; else ""
 	DryRun      bool     `json:"dry_run"`
 	Memberships int      `json:"memberships"`         // whose metadata went
 	Invitations int      `json:"invitations"`         // whose addresses went
@@ -59,15 +71,22 @@ type Erasure struct {
 // log, and the bodies of deliveries that name the person. Ids, roles, times and hashes stay. It
 // may end after any transaction, and is then run again: what the person is found by goes last.
 //
-// The error is [store.ErrNotFound] for an unknown user, and [ErrNotGone].
-func Erase(ctx context.Context, pool *pgxpool.Pool, userID string, o ErasureOptions) (done Erasure, err error) {
-	done = Erasure{UserID: userID, DryRun: o.DryRun, ToCheck: []string{}}
-	person, err := findErasable(ctx, pool, userID, o.Also)
-	if err != nil {
-		return done, err
+// The id is a user's, or that of an invitation (orginv_…) to somebody who never became a user. The
+// error is [store.ErrNotFound] for an unknown id, [ErrNotGone], [ErrPending], or a [UsersError].
+func Erase(ctx context.Context, pool *pgxpool.Pool, id string, o ErasureOptions) (done Erasure, err error) {
+	done = Erasure{UserID: id, DryRun: o.DryRun, ToCheck: []string{}}
+	gone := ErrNotGone
+	if strings.HasPrefix(id, clerksync.InvitationPrefix) {
+		done.UserID, done.Invitation, gone = "", id, ErrPending
 	}
-	if !person.Gone && !o.Force {
-		return done, ErrNotGone
+	person, err := findErasable(ctx, pool, id, o.Also)
+	switch {
+	case err != nil:
+		return done, err
+	case person.UserID != "":
+		return done, &UsersError{person.UserID}
+	case !person.Gone && !o.Force:
+		return done, gone
 	}
 	done.Memberships, done.Invitations = len(person.Memberships), len(person.Invitations)
 	done.Workspaces, done.ToCheck = len(person.Workspaces), person.Living
@@ -113,13 +132,13 @@ func Erase(ctx context.Context, pool *pgxpool.Pool, userID string, o ErasureOpti
 
 // findErasable finds the person, with all that the mirror and the bodies of deliveries say. A body
 // may show an address, which finds invitations, which are in other bodies.
-func findErasable(ctx context.Context, pool *pgxpool.Pool, userID string, also []string) (store.Erasable, error) {
+func findErasable(ctx context.Context, pool *pgxpool.Pool, id string, also []string) (store.Erasable, error) {
 	var known clerksync.Traces
 	for _, text := range also {
 		known.AddTold(text)
 	}
 	for {
-		person, err := store.FindErasable(ctx, pool, userID, known)
+		person, err := store.FindErasable(ctx, pool, id, known)
 		if err != nil {
 			return person, err
 		}
@@ -195,7 +214,7 @@ func (done *Erasure) entries(ctx context.Context, pool *pgxpool.Pool, traces cle
 		for len(left) > 0 && !done.DryRun {
 			some := left[:min(len(left), eraseEntries)]
 			left, vouched = left[len(some):], true
-			if err := eraseFrom(ctx, pool, done.UserID, some); err != nil {
+			if err := eraseFrom(ctx, pool, cmp.Or(done.UserID, done.Invitation), some); err != nil {
 				return last, err
 			}
 		}
@@ -204,17 +223,17 @@ func (done *Erasure) entries(ctx context.Context, pool *pgxpool.Pool, traces cle
 		}
 	}
 	if !vouched {
-		err = eraseFrom(ctx, pool, done.UserID, nil)
+		err = eraseFrom(ctx, pool, cmp.Or(done.UserID, done.Invitation), nil)
 	}
 	return last, err
 }
 
-func eraseFrom(ctx context.Context, pool *pgxpool.Pool, userID string, left []clerksync.LoggedEntry) error {
+func eraseFrom(ctx context.Context, pool *pgxpool.Pool, id string, left []clerksync.LoggedEntry) error {
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if err := store.LockVouching(ctx, tx); err != nil {
 			return err
 		}
-		return store.EraseEntries(ctx, tx, userID, left)
+		return store.EraseEntries(ctx, tx, id, left)
 	})
 	if errors.Is(err, store.ErrRaced) {
 		return fmt.Errorf("the log was cut, or another person erased from it, meanwhile; run the erasure again: %w", err)

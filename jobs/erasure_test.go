@@ -381,3 +381,40 @@ func TestErase_WorkspacesCalledAfterThePerson(t *testing.T) {
 		require.Nil(t, verifyChain(t, b.Pool, org, clerksync.Mark{}).Broken, org)
 	}
 }
+
+// TestErase_SomebodyOnlyInvited is erased by an invitation's id, and so are the other invitations
+// to the address. One that is pending at Clerk, or a user's, is refused.
+func TestErase_SomebodyOnlyInvited(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.Deliver(t, invited(t, "msg_1", "organizationInvitation.created", "orginv_1", "Guest@mail.test", "pending"))
+	b.Deliver(t, invited(t, "msg_2", "organizationInvitation.created", "orginv_2", "guest@mail.test", "pending"))
+	b.Deliver(t, invited(t, "msg_3", "organizationInvitation.created", "orginv_3", "other-guest@mail.test", "pending"))
+	_, err := Erase(t.Context(), b.Pool, "orginv_9", ErasureOptions{})
+	require.ErrorIs(t, err, store.ErrNotFound)
+	b.Exec(t, "UPDATE rolecall.invitations SET status = 'revoked' WHERE id = 'orginv_1'")
+	_, err = Erase(t.Context(), b.Pool, "orginv_1", ErasureOptions{})
+	require.ErrorIs(t, err, ErrPending, "the other one to the address")
+	b.Exec(t, "UPDATE rolecall.invitations SET status = 'revoked' WHERE id = 'orginv_2'")
+	b.Exec(t, "INSERT INTO rolecall.users (id, identifier) VALUES ('user_1', 'GUEST@mail.test')")
+	_, err = Erase(t.Context(), b.Pool, "orginv_1", ErasureOptions{Force: true})
+	require.ErrorContains(t, err, "erase user_1")
+	b.Exec(t, "DELETE FROM rolecall.users")
+
+	done, err := Erase(t.Context(), b.Pool, "orginv_1", ErasureOptions{})
+	require.NoError(t, err)
+	require.Equal(t, Erasure{Invitation: "orginv_1", Invitations: 2, Bodies: 2, Entries: 2, ToCheck: []string{}}, done)
+	named := func() []string {
+		t.Helper()
+		return b.ids(t, `SELECT id FROM rolecall.invitations WHERE email <> '' UNION ALL SELECT svix_id FROM rolecall.deliveries WHERE body IS NOT NULL
+			UNION ALL SELECT target FROM rolecall.audit_log WHERE after->>'email' LIKE '%@%' ORDER BY 1`)
+	}
+	require.Equal(t, []string{"msg_3", "orginv_3", "orginv_3"}, named())
+	require.Equal(t, []string{"orginv_1"}, b.ids(t, "SELECT target FROM rolecall.audit_log WHERE action = 'operator.erased'"))
+	b.Deliver(t, invited(t, "msg_4", "organizationInvitation.revoked", "orginv_1", "Guest@mail.test", "revoked"))
+	require.NoError(t, CutAndErase(t.Context(), b.Pool, 0))
+	require.Equal(t, []string{"msg_3", "orginv_3", "orginv_3"}, named())
+	require.Nil(t, verifyChain(t, b.Pool, "org_1", clerksync.Mark{}).Broken)
+	_, err = Erase(t.Context(), b.Pool, "orginv_1", ErasureOptions{Also: []string{"guest@mail.test"}})
+	require.NoError(t, err, "another run finds it without an address")
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
@@ -12,9 +14,9 @@ import (
 
 // Erasable is what the mirror knows of a person who is to be erased.
 type Erasable struct {
-	UserID string
-	Gone   bool // deleted at Clerk
-	Erased bool // an erasure has begun
+	ID     string // user_…, or orginv_… of somebody who was only invited
+	Gone   bool   // deleted at Clerk; no invitation to the address is pending there
+	UserID string // whose an invitation is after all; "" if nobody accepted it or has its address
 
 	Memberships, Invitations []string // ids
 	// Workspaces are the ids of the deleted workspaces whose names, slugs or metadata have something
@@ -30,27 +32,18 @@ const (
 	mostLiving = 100
 )
 
-// FindErasable finds what the mirror says of a user, and the invitations to the addresses among
-// the given traces. It returns [ErrNotFound] for an unknown user.
-func FindErasable(ctx context.Context, db DBTX, userID string, known clerksync.Traces) (Erasable, error) {
-	p := Erasable{UserID: userID, Traces: known}
-	user, err := queries().ErasableUser(ctx, db, userID)
-	if err := oneRow(err, "read user"); err != nil {
+// FindErasable finds what the mirror says of a user, or of somebody who was only invited, and the
+// invitations to the addresses among the given traces. It returns [ErrNotFound] for an unknown id.
+func FindErasable(ctx context.Context, db DBTX, id string, known clerksync.Traces) (Erasable, error) {
+	p := Erasable{ID: id, Traces: known}
+	find := p.findUser
+	if strings.HasPrefix(id, clerksync.InvitationPrefix) {
+		find = p.findInvitation
+	}
+	if err := find(ctx, db); err != nil {
 		return p, err
 	}
-	p.Gone, p.Erased = user.Gone, user.Erased
-	p.Traces.AddName(text(user.FirstName), text(user.LastName))
-	p.Traces.Add(text(user.Identifier))
-	p.Traces.Add(text(user.ImageUrl))
-	memberships, err := queries().MembershipsOfUser(ctx, db, userID)
-	if err != nil {
-		return p, fmt.Errorf("read memberships: %w", err)
-	}
-	p.Traces.IDs = []string{userID}
-	for _, m := range memberships {
-		p.Memberships = append(p.Memberships, m.ID)
-	}
-	invitations, err := queries().InvitationsOfPerson(ctx, db, dbsqlc.InvitationsOfPersonParams{UserID: userID, Addresses: notNull(p.Traces.Sure)})
+	invitations, err := queries().InvitationsOfPerson(ctx, db, dbsqlc.InvitationsOfPersonParams{ID: id, Addresses: notNull(p.Traces.Sure)})
 	if err != nil {
 		return p, fmt.Errorf("read invitations: %w", err)
 	}
@@ -58,8 +51,37 @@ func FindErasable(ctx context.Context, db DBTX, userID string, known clerksync.T
 		p.Invitations = append(p.Invitations, i.ID)
 		p.Traces.Add(i.Email)
 	}
-	p.Traces.IDs = append(append(p.Traces.IDs, p.Memberships...), p.Invitations...)
+	p.Traces.IDs = slices.Concat([]string{id}, p.Memberships, p.Invitations)
 	return p, p.findWorkspaces(ctx, db)
+}
+
+func (p *Erasable) findUser(ctx context.Context, db DBTX) error {
+	user, err := queries().ErasableUser(ctx, db, p.ID)
+	if err := oneRow(err, "read user"); err != nil {
+		return err
+	}
+	p.Gone = user.Gone
+	p.Traces.AddName(text(user.FirstName), text(user.LastName))
+	p.Traces.Add(text(user.Identifier))
+	p.Traces.Add(text(user.ImageUrl))
+	memberships, err := queries().MembershipsOfUser(ctx, db, p.ID)
+	if err != nil {
+		return fmt.Errorf("read memberships: %w", err)
+	}
+	for _, m := range memberships {
+		p.Memberships = append(p.Memberships, m.ID)
+	}
+	return nil
+}
+
+func (p *Erasable) findInvitation(ctx context.Context, db DBTX) error {
+	invitation, err := queries().ErasableInvitation(ctx, db, p.ID)
+	if err := oneRow(err, "read invitation"); err != nil {
+		return err
+	}
+	p.Gone, p.UserID = !invitation.Pending, invitation.UserID
+	p.Traces.Add(invitation.Email)
+	return nil
 }
 
 // findWorkspaces finds the workspaces that are called after the person.
@@ -148,7 +170,7 @@ func EntriesNaming(ctx context.Context, db DBTX, traces clerksync.Traces, afterI
 // EraseEntries writes what is left of audit entries. It appends an entry to the instance's chain
 // that vouches for it, also for no entries. The transaction holds the lock of [LockVouching]. The
 // error is [ErrRaced] if an entry was cut, or erased from, since it was read.
-func EraseEntries(ctx context.Context, tx DBTX, userID string, left []clerksync.LoggedEntry) error {
+func EraseEntries(ctx context.Context, tx DBTX, id string, left []clerksync.LoggedEntry) error {
 	v := clerksync.Voucher{Entries: make([]clerksync.ErasureVoucher, len(left))}
 	for i, e := range left {
 		sum := e.Sum()
@@ -156,7 +178,7 @@ func EraseEntries(ctx context.Context, tx DBTX, userID string, left []clerksync.
 			OrganizationID: e.OrganizationID, Seq: e.Seq, Hash: hex.EncodeToString(e.Hash), Left: hex.EncodeToString(sum[:]),
 		}
 	}
-	by, err := appendVoucher(ctx, tx, clerksync.ActionOperatorErased, userID, "command line", v)
+	by, err := appendVoucher(ctx, tx, clerksync.ActionOperatorErased, id, "command line", v)
 	if err != nil {
 		return err
 	}
@@ -231,18 +253,18 @@ func EraseFailures(ctx context.Context, tx DBTX, traces clerksync.Traces) error 
 // names and addresses back. They stay until [EraseObjects].
 func MarkErased(ctx context.Context, tx DBTX, p Erasable) error {
 	q := queries()
-	err := q.MarkUserErased(ctx, tx, p.UserID)
+	err := q.MarkUserErased(ctx, tx, p.ID)
 	if err == nil {
-		err = q.MarkMembershipsErased(ctx, tx, p.UserID)
+		err = q.MarkMembershipsErased(ctx, tx, p.ID)
 	}
 	if err == nil {
 		err = q.MarkInvitationsErased(ctx, tx, notNull(p.Invitations))
 	}
 	if err == nil {
-		err = q.NoteErasure(ctx, tx, p.UserID)
+		err = q.NoteErasure(ctx, tx, p.ID)
 	}
 	if err != nil {
-		return fmt.Errorf("mark %s as erased: %w", p.UserID, err)
+		return fmt.Errorf("mark %s as erased: %w", p.ID, err)
 	}
 	return nil
 }
@@ -251,9 +273,9 @@ func MarkErased(ctx context.Context, tx DBTX, p Erasable) error {
 // workspaces that are called after the person, and counts a change of each workspace concerned.
 func EraseObjects(ctx context.Context, tx DBTX, p Erasable) error {
 	q := queries()
-	err := q.EraseUser(ctx, tx, p.UserID)
+	err := q.EraseUser(ctx, tx, p.ID)
 	if err == nil {
-		err = q.EraseMemberships(ctx, tx, p.UserID)
+		err = q.EraseMemberships(ctx, tx, p.ID)
 	}
 	if err == nil {
 		err = q.EraseInvitations(ctx, tx, notNull(p.Invitations))
@@ -267,10 +289,10 @@ func EraseObjects(ctx context.Context, tx DBTX, p Erasable) error {
 	}
 	if err == nil {
 		workspaces = append(workspaces, p.Workspaces...)
-		err = q.CountChanges(ctx, tx, dbsqlc.CountChangesParams{OrganizationIds: notNull(workspaces), UserIds: []string{p.UserID}})
+		err = q.CountChanges(ctx, tx, dbsqlc.CountChangesParams{OrganizationIds: notNull(workspaces), UserIds: []string{p.ID}})
 	}
 	if err != nil {
-		return fmt.Errorf("erase %s from the mirror: %w", p.UserID, err)
+		return fmt.Errorf("erase %s from the mirror: %w", p.ID, err)
 	}
 	return nil
 }

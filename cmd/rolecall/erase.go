@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,18 +15,20 @@ import (
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/internal/regular"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 type eraseCommand struct {
-	User   string   `arg:"" help:"The user's id (user_…)."`
-	Also   []string `sep:"none" placeholder:"TEXT" help:"A further text that stands for the person, such as a former address, a nickname, or what an earlier erasure has forgotten. May be repeated."`
-	DryRun bool     `help:"Erase nothing; show what would go."`
-	Yes    bool     `help:"Don't ask."`
-	Force  bool     `help:"Also if the user still exists at Clerk. Clerk keeps the name then, but the mirror shows none any more."`
-	JSON   bool     `name:"json" help:"Print a JSON object."`
+	Person   string   `arg:"" help:"The user's id (user_…), or that of an invitation (orginv_…) to somebody who never became a user."`
+	Also     []string `sep:"none" placeholder:"TEXT" help:"A further text that stands for the person, such as a former address, a nickname, or what an earlier erasure has forgotten. May be repeated. Shells and lists of processes show it: see --also-from."`
+	AlsoFrom string   `type:"path" placeholder:"FILE" help:"A file of such texts, one a line; - reads standard input."`
+	DryRun   bool     `help:"Erase nothing; show what would go."`
+	Yes      bool     `help:"Don't ask."`
+	Force    bool     `help:"Also if the user still exists at Clerk, or an invitation is pending there. Clerk keeps the name and the address then, but the mirror shows none any more."`
+	JSON     bool     `name:"json" help:"Print a JSON object."`
 }
 
 // shownErasure is an erasure as the command prints it.
@@ -47,8 +50,11 @@ func remains() []string {
 }
 
 func (c *eraseCommand) run(ctx context.Context, io streams) error {
-	if !strings.HasPrefix(c.User, string(clerksync.UserPrefix)) {
-		return usageError("say whom to erase by the id (user_…): `rolecall user` finds it")
+	if !strings.HasPrefix(c.Person, clerksync.UserPrefix) && !strings.HasPrefix(c.Person, clerksync.InvitationPrefix) {
+		return usageError("say whom to erase by the id (user_…): `rolecall user` finds it. Somebody who was only invited has the id of an invitation (orginv_…)")
+	}
+	if err := c.readAlso(os.Stdin); err != nil {
+		return err
 	}
 	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		would, err := c.erase(ctx, db, jobs.ErasureOptions{DryRun: true, Force: c.Force, Also: c.Also})
@@ -71,13 +77,49 @@ func (c *eraseCommand) run(ctx context.Context, io streams) error {
 	})
 }
 
+const (
+	fromStdin = "-"
+	// mostAlso bounds the texts of --also-from, in bytes.
+	mostAlso = 1 << 20
+)
+
+// readAlso adds the texts of --also-from.
+func (c *eraseCommand) readAlso(in io.Reader) (err error) {
+	var texts []byte
+	switch c.AlsoFrom {
+	case "":
+		return nil
+	case fromStdin:
+		if !c.Yes && !c.DryRun {
+			return usageError("--also-from - takes standard input, so nothing can be asked: look at --dry-run first, then say --yes")
+		}
+		texts, err = io.ReadAll(io.LimitReader(in, mostAlso+1))
+		if len(texts) > mostAlso {
+			err = fmt.Errorf("it has more than %d bytes", mostAlso)
+		}
+	default:
+		texts, err = regular.Read(c.AlsoFrom, mostAlso)
+	}
+	if err != nil {
+		return fmt.Errorf("read --also-from: %w", err)
+	}
+	for text := range strings.Lines(string(texts)) {
+		if text = strings.TrimSpace(text); text != "" {
+			c.Also = append(c.Also, text)
+		}
+	}
+	return nil
+}
+
 func (c *eraseCommand) erase(ctx context.Context, db database.DB, o jobs.ErasureOptions) (jobs.Erasure, error) {
-	done, err := jobs.Erase(ctx, db.Pool, c.User, o)
+	done, err := jobs.Erase(ctx, db.Pool, c.Person, o)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		err = fmt.Errorf("the mirror doesn't know %s", c.User)
+		err = fmt.Errorf("the mirror doesn't know %s", c.Person)
 	case errors.Is(err, jobs.ErrNotGone):
-		err = fmt.Errorf("%s: %w: delete the user there first, or say --force", c.User, err)
+		err = fmt.Errorf("%s: %w: delete the user there first, or say --force", c.Person, err)
+	case errors.Is(err, jobs.ErrPending):
+		err = fmt.Errorf("%s: %w: revoke it there first, or say --force", c.Person, err)
 	}
 	return done, err
 }
@@ -90,15 +132,15 @@ func (c *eraseCommand) confirm(io streams, in *os.File, would jobs.Erasure) erro
 	if err := (&eraseCommand{}).print(io.err, would); err != nil {
 		return err
 	}
-	fmt.Fprint(io.err, "\nThis can't be undone. Type the user's id to go on: ")
+	fmt.Fprint(io.err, "\nThis can't be undone. Type the id to go on: ")
 	return c.answered(in)
 }
 
 // answered returns an error unless the id is typed.
 func (c *eraseCommand) answered(in io.Reader) error {
 	typed, err := bufio.NewReader(in).ReadString('\n')
-	if strings.TrimSpace(typed) != c.User {
-		return errors.Join(errors.New("nothing was erased: that isn't "+c.User), ignoreEOF(err))
+	if strings.TrimSpace(typed) != c.Person {
+		return errors.Join(errors.New("nothing was erased: that isn't "+c.Person), ignoreEOF(err))
 	}
 	return nil
 }
@@ -119,7 +161,7 @@ func (c *eraseCommand) print(out io.Writer, e jobs.Erasure) error {
 		what = "would be erased"
 	}
 	facts := newTable(out)
-	facts.row(what, e.UserID)
+	facts.row(what, cmp.Or(e.UserID, e.Invitation))
 	facts.row("memberships", strconv.Itoa(e.Memberships))
 	facts.row("invitations", strconv.Itoa(e.Invitations))
 	facts.row("bodies", strconv.Itoa(e.Bodies))
@@ -137,7 +179,7 @@ func (c *eraseCommand) print(out io.Writer, e jobs.Erasure) error {
 		if e.DryRun {
 			fmt.Fprintln(out, "Change them at Clerk, and wait for the webhooks, before you erase.")
 		} else {
-			fmt.Fprintln(out, "Change them at Clerk, wait for the webhooks, and erase again, with --also for the text.")
+			fmt.Fprintln(out, "Change them at Clerk, wait for the webhooks, and erase again, with --also-from for the text.")
 		}
 	}
 	if _, err := fmt.Fprintf(out, "\nWhat remains:\n- %s\n", strings.Join(remains(), "\n- ")); err != nil {

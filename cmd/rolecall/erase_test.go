@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -233,4 +235,21 @@ func TestErase_LeavesNothingInADump(t *testing.T) {
 func eraseLate(t *testing.T, b *servicetest.Bundle) {
 	t.Helper()
 	require.NoError(t, jobs.CutAndErase(t.Context(), b.DB, 0))
+}
+
+// TestErase_AlsoFrom takes a text from each line of a file or of standard input, beside those of
+// --also. With standard input taken, it can't ask.
+func TestErase_AlsoFrom(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "texts")
+	require.NoError(t, os.WriteFile(file, []byte("ada@mail.test\r\n\n  Countess of Lovelace\n"), 0o600))
+	c := eraseCommand{Also: []string{"Ada"}, AlsoFrom: file}
+	require.NoError(t, c.readAlso(nil))
+	require.Equal(t, []string{"Ada", "ada@mail.test", "Countess of Lovelace"}, c.Also)
+	c = eraseCommand{AlsoFrom: "-", DryRun: true}
+	require.NoError(t, c.readAlso(strings.NewReader("a\nb")))
+	require.Equal(t, []string{"a", "b"}, c.Also)
+	require.ErrorContains(t, (&eraseCommand{AlsoFrom: "-"}).readAlso(strings.NewReader("a")), "--dry-run first")
+	require.ErrorContains(t, (&eraseCommand{AlsoFrom: "-", Yes: true}).readAlso(strings.NewReader(strings.Repeat("a", mostAlso+1))), "more than")
+	require.ErrorContains(t, (&eraseCommand{AlsoFrom: file + "9"}).readAlso(nil), "no such file")
 }

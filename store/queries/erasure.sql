@@ -4,13 +4,25 @@
 SELECT identifier, first_name, last_name, image_url, (deleted_at IS NOT NULL)::boolean AS gone, erased
 FROM rolecall.users WHERE id = @user_id;
 
+-- name: ErasableInvitation :one
+-- An invitation; whether one to its address waits for an answer; and the user who accepted it, or
+-- has its address.
+SELECT i.email, EXISTS (
+        SELECT FROM rolecall.invitations p
+        WHERE (p.id = i.id OR i.email <> '' AND lower(p.email) = lower(i.email))
+            AND p.status = 'pending' AND p.deleted_at IS NULL AND (p.expires_at IS NULL OR p.expires_at > clock_timestamp())
+            AND NOT EXISTS (SELECT FROM rolecall.organizations o WHERE o.id = p.organization_id AND o.deleted_at IS NOT NULL)) AS pending,
+    coalesce(i.user_id, (SELECT u.id FROM rolecall.users u WHERE i.email <> '' AND lower(u.identifier) = lower(i.email) ORDER BY u.id LIMIT 1), '')::text AS user_id
+FROM rolecall.invitations i WHERE i.id = @id;
+
 -- name: MembershipsOfUser :many
 SELECT id, organization_id, public_metadata FROM rolecall.memberships WHERE user_id = @user_id ORDER BY id;
 
 -- name: InvitationsOfPerson :many
--- Those that the user accepted, and those to one of the addresses, in lower case.
+-- The one with the id, those that the user accepted, and those to one of the addresses, in lower
+-- case.
 SELECT id, email FROM rolecall.invitations
-WHERE user_id = @user_id::text OR lower(email) = ANY (@addresses::text[])
+WHERE id = @id::text OR user_id = @id OR lower(email) = ANY (@addresses::text[])
 ORDER BY id;
 
 -- name: BodiesNaming :many

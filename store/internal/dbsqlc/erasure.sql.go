@@ -197,6 +197,31 @@ func (q *Queries) EntriesNaming(ctx context.Context, db DBTX, arg EntriesNamingP
 	return items, nil
 }
 
+const ErasableInvitation = `-- name: ErasableInvitation :one
+SELECT i.email, EXISTS (
+        SELECT FROM rolecall.invitations p
+        WHERE (p.id = i.id OR i.email <> '' AND lower(p.email) = lower(i.email))
+            AND p.status = 'pending' AND p.deleted_at IS NULL AND (p.expires_at IS NULL OR p.expires_at > clock_timestamp())
+            AND NOT EXISTS (SELECT FROM rolecall.organizations o WHERE o.id = p.organization_id AND o.deleted_at IS NOT NULL)) AS pending,
+    coalesce(i.user_id, (SELECT u.id FROM rolecall.users u WHERE i.email <> '' AND lower(u.identifier) = lower(i.email) ORDER BY u.id LIMIT 1), '')::text AS user_id
+FROM rolecall.invitations i WHERE i.id = $1
+`
+
+type ErasableInvitationRow struct {
+	Email   string `json:"email"`
+	Pending bool   `json:"pending"`
+	UserID  string `json:"user_id"`
+}
+
+// An invitation; whether one to its address waits for an answer; and the user who accepted it, or
+// has its address.
+func (q *Queries) ErasableInvitation(ctx context.Context, db DBTX, id string) (ErasableInvitationRow, error) {
+	row := db.QueryRow(ctx, ErasableInvitation, id)
+	var i ErasableInvitationRow
+	err := row.Scan(&i.Email, &i.Pending, &i.UserID)
+	return i, err
+}
+
 const ErasableUser = `-- name: ErasableUser :one
 
 SELECT identifier, first_name, last_name, image_url, (deleted_at IS NOT NULL)::boolean AS gone, erased
@@ -475,12 +500,12 @@ func (q *Queries) FailuresNaming(ctx context.Context, db DBTX, texts []string) (
 
 const InvitationsOfPerson = `-- name: InvitationsOfPerson :many
 SELECT id, email FROM rolecall.invitations
-WHERE user_id = $1::text OR lower(email) = ANY ($2::text[])
+WHERE id = $1::text OR user_id = $1 OR lower(email) = ANY ($2::text[])
 ORDER BY id
 `
 
 type InvitationsOfPersonParams struct {
-	UserID    string   `json:"user_id"`
+	ID        string   `json:"id"`
 	Addresses []string `json:"addresses"`
 }
 
@@ -489,9 +514,10 @@ type InvitationsOfPersonRow struct {
 	Email string `json:"email"`
 }
 
-// Those that the user accepted, and those to one of the addresses, in lower case.
+// The one with the id, those that the user accepted, and those to one of the addresses, in lower
+// case.
 func (q *Queries) InvitationsOfPerson(ctx context.Context, db DBTX, arg InvitationsOfPersonParams) ([]InvitationsOfPersonRow, error) {
-	rows, err := db.Query(ctx, InvitationsOfPerson, arg.UserID, arg.Addresses)
+	rows, err := db.Query(ctx, InvitationsOfPerson, arg.ID, arg.Addresses)
 	if err != nil {
 		return nil, err
 	}
