@@ -1,6 +1,6 @@
 // Command manifests holds the files of deploy/ against what reads them: the Kubernetes manifests
-// against Kubernetes' own types, and the Compose file against Compose's own loader. It is a module
-// of its own, so that go.mod doesn't have theirs.
+// and the alerts against the types of Kubernetes and of the operator of Prometheus, and the Compose
+// file against Compose's own loader. It is a module of its own, so that go.mod doesn't have theirs.
 package main
 
 import (
@@ -12,8 +12,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,7 +28,10 @@ import (
 )
 
 func main() {
-	if err := errors.Join(kubernetes("deploy/kubernetes"), compose("deploy/compose.yaml", "deploy/compose.env.example")); err != nil {
+	err := errors.Join(
+		kubernetes("deploy/kubernetes"), rules("deploy/prometheus/rolecall.rules.yaml"), compose("deploy/compose.yaml", "deploy/compose.env.example"),
+	)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -44,7 +49,25 @@ func kinds() map[metav1.TypeMeta]func() any {
 		{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"}:               func() any { return new(networkingv1.Ingress) },
 		{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}:         func() any { return new(networkingv1.NetworkPolicy) },
 		{APIVersion: kustomize.KustomizationVersion, Kind: "Kustomization"}: func() any { return new(kustomize.Kustomization) },
+		{APIVersion: "monitoring.coreos.com/v1", Kind: "PodMonitor"}:        func() any { return new(monitoringv1.PodMonitor) },
+		{APIVersion: "monitoring.coreos.com/v1", Kind: "PrometheusRule"}:    func() any { return new(monitoringv1.PrometheusRule) },
 	}
+}
+
+// rules decodes the alerts as docs/deploy.md makes an object of the operator of them.
+func rules(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	object := "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: rolecall}\nspec:\n"
+	for line := range strings.Lines(string(text)) {
+		object += "  " + line
+	}
+	if err := decode([]byte(object)); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
 }
 
 // kubernetes decodes each manifest of a folder into its type. An unknown field, a field that is
