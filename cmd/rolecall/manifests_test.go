@@ -138,6 +138,13 @@ func TestCompose_FitsTheService(t *testing.T) {
 	t.Parallel()
 	var file struct {
 		Services map[string]struct {
+			Build struct{ Args map[string]string }
+			Ports []string
+			// EnvFile has settings that this file doesn't name.
+			EnvFile []struct {
+				Path     string
+				Required bool
+			} `yaml:"env_file"`
 			Environment     map[string]string
 			StopGracePeriod string `yaml:"stop_grace_period"`
 			ReadOnly        bool   `yaml:"read_only"`
@@ -154,7 +161,27 @@ func TestCompose_FitsTheService(t *testing.T) {
 		require.True(t, file.Services[service].ReadOnly)
 	}
 	instance := file.Services["rolecall-a"]
-	require.Equal(t, file.Services["rolecall-b"], instance)
+	second := file.Services["rolecall-b"]
+	second.Ports = instance.Ports
+	require.Equal(t, second, instance)
+	for name, service := range file.Services {
+		for _, port := range service.Ports {
+			require.True(t, name == "proxy" || strings.HasPrefix(port, "127.0.0.1:"), "%s faces strangers: %s", name, port)
+		}
+	}
+	for name := range instance.Build.Args {
+		require.Contains(t, servicetest.Text(t, "deploy/Containerfile"), "\nARG "+name+"=")
+	}
+	require.Len(t, instance.EnvFile, 1)
+	require.False(t, instance.EnvFile[0].Required)
+	for _, ignored := range []string{".gitignore", ".dockerignore"} {
+		require.Regexp(t, `(?m)^/?deploy/`+regexp.QuoteMeta(instance.EnvFile[0].Path)+`$`, servicetest.Text(t, ignored))
+	}
+	for _, setting := range []string{"ROLECALL_SERVICE_TOKEN_HASHES", "ROLECALL_OPERATOR_TOKEN_HASHES"} {
+		require.Contains(t, instance.Environment, setting)
+	}
+	require.Contains(t, file.Services, "alertmanager")
+	require.Contains(t, servicetest.Text(t, "deploy/prometheus/prometheus.yaml"), `"alertmanager:9093"`)
 	require.Equal(t, []string{"CMD", "/usr/bin/rolecall", "probe"}, instance.Healthcheck.Test)
 	delay, err := config.ParseDuration(instance.Environment["ROLECALL_STOP_DELAY"])
 	require.NoError(t, err)
@@ -165,6 +192,14 @@ func TestCompose_FitsTheService(t *testing.T) {
 		require.Contains(t, []string{"rolecall-a:8080", "rolecall-b:8080"}, name)
 		require.Contains(t, servicetest.Text(t, "deploy/prometheus/prometheus.yaml"), `"`+strings.Replace(name, "8080", "9090", 1)+`"`)
 	}
+}
+
+// TestIngress_HasItsCertificate: the guide makes the Secret that the Ingress names.
+func TestIngress_HasItsCertificate(t *testing.T) {
+	t.Parallel()
+	found := regexp.MustCompile(`(?m)^ +secretName: (\S+)$`).FindStringSubmatch(servicetest.Text(t, "deploy/kubernetes/ingress.yaml"))
+	require.NotNil(t, found)
+	require.Contains(t, servicetest.Text(t, "docs/deploy.md"), "kubectl create secret tls "+found[1]+" ")
 }
 
 // TestUnit_HasSettingsThatExist, in the unit and in its example of an environment.

@@ -35,9 +35,10 @@ func TestRelease_HasDeployAndNoSecrets(t *testing.T) {
 			return false
 		})
 	}
-	secret := regexp.MustCompile(`^deploy/(\.env$|secrets/)`)
+	secret := regexp.MustCompile(`^deploy/(\.env$|rolecall\.env$|policy/|secrets/)`)
 	require.False(t, taken("deploy/secrets/CLERK_SECRET_KEY"))
 	require.False(t, taken("deploy/.env"))
+	require.False(t, taken("deploy/rolecall.env"))
 	files := 0
 	require.NoError(t, fs.WalkDir(os.DirFS(filepath.Join("..", "..")), "deploy", func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && !secret.MatchString(name) {
