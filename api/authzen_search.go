@@ -173,7 +173,7 @@ func (s *server) search(w http.ResponseWriter, r *http.Request, search holderSea
 	defer release()
 	found, rest, err := s.holders(r.Context(), search, after)
 	if errors.Is(err, replica.ErrOutdated) { // what it began with doesn't count any more
-		replica.Of(r.Context()).Restart()
+		replica.Of(r.Context()).Restart(replica.OutcomeLate)
 		found, rest, err = s.holders(r.Context(), search, after)
 	}
 	if err != nil {

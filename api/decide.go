@@ -150,7 +150,7 @@ func sessionsOf(caller auth.Identity) store.Sessions {
 func (s *server) freshStandings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	standings, err := s.standings(ctx, pairs...)
 	if err == nil && replica.Of(ctx).Replica() != nil && len(strangersAmong(standings)) > 0 {
-		replica.Of(ctx).Restart()
+		replica.Of(ctx).Restart(replica.OutcomeNotThere)
 		standings, err = s.standings(ctx, pairs...)
 	}
 	if err != nil || !s.refresh(ctx, strangersAmong(standings)) {

@@ -124,7 +124,7 @@ func (s *server) await(ctx context.Context, standings []clerksync.Standing, dema
 	deadline := time.NewTimer(s.cfg.RevisionWait)
 	defer deadline.Stop()
 	if from := replica.Of(ctx); from.Replica() != nil { // the primary may be there already
-		from.Restart()
+		from.Restart(replica.OutcomeNotThere)
 		var err error
 		if standings, err = s.standings(ctx, pairs...); err != nil {
 			return nil, err

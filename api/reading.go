@@ -76,7 +76,7 @@ func (s *server) liveWorkspace(ctx context.Context, workspaceID string) (clerksy
 	}
 	standings, err := s.standings(ctx, store.Pair{OrganizationID: workspaceID})
 	if from := replica.Of(ctx); err == nil && standings[0].Revision == 0 && from.Replica() != nil {
-		from.Restart()
+		from.Restart(replica.OutcomeNotThere)
 		standings, err = s.standings(ctx, store.Pair{OrganizationID: workspaceID})
 	}
 	if err != nil {

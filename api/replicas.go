@@ -68,7 +68,9 @@ func (s *server) fromReplicas(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(s.cfg.Replicas.Begin(r.Context())))
+		ctx := s.cfg.Replicas.Begin(r.Context())
+		next.ServeHTTP(w, r.WithContext(ctx))
+		replica.Of(ctx).End()
 	})
 }
 
@@ -80,7 +82,7 @@ func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksyn
 		if err == nil || errors.Is(err, replica.ErrOutdated) {
 			return standings, err
 		}
-		from.UsePrimary()
+		from.Missed(ctx, err)
 	}
 	if until, ok := from.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -129,7 +131,7 @@ func readFrom[T any](ctx context.Context, primary store.DBTX, run func(context.C
 		if !unanswered {
 			return got, errors.Join(from.Answered(asOf), err)
 		}
-		from.UsePrimary()
+		from.Missed(ctx, err)
 	}
 	ctx, cancel := from.Bound(ctx)
 	defer cancel()
@@ -144,7 +146,7 @@ func readFrom[T any](ctx context.Context, primary store.DBTX, run func(context.C
 func proven(w http.ResponseWriter, r *http.Request, answer func() error) error {
 	err := answer()
 	if isRead(r) && errors.Is(err, replica.ErrOutdated) {
-		replica.Of(r.Context()).Restart()
+		replica.Of(r.Context()).Restart(replica.OutcomeLate)
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)
 		err = answer()

@@ -61,7 +61,7 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 // newer ones than a replica, and Clerk newer ones than the mirror.
 func (s *server) firstMemberships(ctx context.Context, caller auth.Identity, limit int) (memberships []store.UserMembership, err error) {
 	if from := replica.Of(ctx); from.Replica() != nil {
-		from.Restart()
+		from.Restart(replica.OutcomeNotThere)
 		if memberships, err = s.memberships(ctx, caller, store.Position{}, limit); err != nil || len(memberships) > 0 {
 			return memberships, err
 		}

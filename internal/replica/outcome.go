@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Outcome says how a replica answered, or why it didn't.
+// Outcome says how a replica answered a question, or why it didn't.
 type Outcome string
 
 // The outcomes. All but the first leave the answer to the primary, or to another replica.
@@ -19,13 +19,14 @@ const (
 	OutcomeNotInRecovery Outcome = "not_in_recovery" // it is a primary
 	OutcomeOtherHistory  Outcome = "other_history"   // it follows another primary, or has yet to follow this one
 	OutcomeRefused       Outcome = "refused"         // it is of another cluster, or there is a pooler between
+	OutcomeNotThere      Outcome = "not_there"       // it lacks who or what was asked about: the primary may have it
 )
 
 // Outcomes lists all outcomes.
 func Outcomes() []Outcome {
 	return []Outcome{
 		OutcomeAnswered, OutcomeBehind, OutcomeUnheard, OutcomeLate, OutcomeUnreachable, OutcomeFailed, OutcomeNotInRecovery,
-		OutcomeOtherHistory, OutcomeRefused,
+		OutcomeOtherHistory, OutcomeRefused, OutcomeNotThere,
 	}
 }
 
@@ -52,3 +53,11 @@ func (e *unfitError) Error() string {
 func (e *unfitError) Unwrap() error { return e.cause }
 
 func unfit(o Outcome) error { return &unfitError{outcome: o} }
+
+// outcomeOf names what an error of a read on a replica means.
+func outcomeOf(err error) Outcome {
+	if why, ok := errors.AsType[*unfitError](err); ok {
+		return why.outcome
+	}
+	return OutcomeFailed
+}

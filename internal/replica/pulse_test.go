@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -80,7 +82,7 @@ func TestRequest_OldestAnswerBoundsIt(t *testing.T) {
 	c.advance(bound)
 	require.ErrorIs(t, q.Answered(c.now()), ErrOutdated)
 	require.ErrorIs(t, q.Answered(time.Time{}), ErrOutdated, "an answer of the primary, too")
-	q.Restart()
+	q.Restart(OutcomeLate)
 	require.NoError(t, q.Answered(time.Time{}))
 	require.Nil(t, q.Replica())
 }
@@ -91,8 +93,8 @@ func TestRequest_WithoutReplicas(t *testing.T) {
 	q := Of(t.Context())
 	require.Nil(t, q)
 	require.Nil(t, q.Replica())
-	q.UsePrimary()
-	q.Restart()
+	q.Missed(t.Context(), unfit(OutcomeBehind))
+	q.Restart(OutcomeLate)
 	require.NoError(t, q.Answered(time.Now().Add(-time.Hour)))
 	ctx, cancel := q.Bound(t.Context())
 	defer cancel()
@@ -126,4 +128,68 @@ func TestStatus_SaysWhyThePrimaryIsNotHeard(t *testing.T) {
 	s.pulses.add(heard{pulse{1, "h"}, time.Now()}, time.Hour)
 	require.Equal(t, OutcomeAnswered, s.replicas[0].Status().State)
 	require.Empty(t, s.replicas[0].Status().Cause)
+}
+
+// TestRequest_CountsEachQuestionOnce: who answered it, and which replicas didn't and why. A request
+// that is refused before it reads counts nowhere.
+func TestRequest_CountsEachQuestionOnce(t *testing.T) {
+	t.Parallel()
+	s := newSet(Config{MaxLag: time.Hour, Logger: slog.New(slog.DiscardHandler), Replicas: []Source{{Name: "a"}, {Name: "b"}}})
+	s.pulses.add(heard{pulse{1, "h"}, time.Now()}, time.Hour)
+	a, b := s.replicas[0], s.replicas[1]
+	a.state.Store(&state{fault: OutcomeAnswered, history: "h", replayed: 1})
+	b.state.Store(&state{fault: OutcomeUnreachable})
+	want := func(counts map[string]int64) {
+		t.Helper()
+		got := map[string]int64{}
+		for _, o := range Outcomes() {
+			for _, r := range s.replicas {
+				if n := r.Counts(o); n > 0 {
+					got[r.Name+" "+string(o)] = n
+				}
+			}
+		}
+		if n := s.ByPrimary(); n > 0 {
+			got["primary"] = n
+		}
+		require.Equal(t, counts, got)
+	}
+
+	Of(s.Begin(t.Context())).End() // refused
+	want(map[string]int64{})
+
+	q := Of(s.Begin(t.Context())) // it is the second one's turn
+	require.Equal(t, a, q.Replica())
+	for range 2 { // it reads twice
+		require.Equal(t, a, q.Replica())
+		require.NoError(t, q.Answered(time.Now()))
+	}
+	q.End()
+	want(map[string]int64{"b unreachable": 1, "a answered": 1})
+
+	q = Of(s.Begin(t.Context()))
+	require.Equal(t, a, q.Replica())
+	require.NoError(t, q.Answered(time.Now()))
+	q.Missed(t.Context(), errors.Join(errors.New("the second read"), unfit(OutcomeBehind)))
+	require.Nil(t, q.Replica())
+	require.NoError(t, q.Answered(time.Time{}))
+	q.End()
+	want(map[string]int64{"b unreachable": 1, "a answered": 1, "a behind": 1, "primary": 1})
+
+	q = Of(s.Begin(t.Context()))
+	require.Equal(t, a, q.Replica())
+	require.NoError(t, q.Answered(time.Now()))
+	q.Restart(OutcomeNotThere)
+	require.Nil(t, q.Replica())
+	require.NoError(t, q.Answered(time.Time{}))
+	q.End()
+	want(map[string]int64{"b unreachable": 2, "a answered": 1, "a behind": 1, "a not_there": 1, "primary": 2})
+
+	gone, cancel := context.WithCancel(t.Context())
+	q = Of(s.Begin(gone))
+	require.Equal(t, a, q.Replica())
+	cancel()
+	q.Missed(gone, unfit(OutcomeUnreachable))
+	q.End()
+	want(map[string]int64{"b unreachable": 2, "a answered": 1, "a behind": 1, "a not_there": 1, "primary": 2})
 }

@@ -21,7 +21,8 @@ type DB interface {
 
 // Read runs a function on the replica. Each of its statements is proven. asOf is the instant up to
 // which the answer is complete. unanswered is true if the replica gave no answer that counts: the
-// caller asks the primary, and the function runs again there. Otherwise, err is the function's.
+// caller asks the primary, and the function runs again there; err says why, for [Request.Missed].
+// Otherwise, err is the function's.
 func (r *Replica) Read(ctx context.Context, read func(DB) error) (asOf time.Time, unanswered bool, err error) {
 	v := &view{replica: r}
 	err = read(v)

@@ -56,7 +56,8 @@ func newReplica(s *Set, index int, source Source) *Replica {
 // Index is the replica's place in [Set.Replicas].
 func (r *Replica) Index() int { return r.index }
 
-// Counts returns how many reads ended with an outcome.
+// Counts returns how many questions ended with an outcome. A question is a request that read
+// something. Of those that the replica answered, the primary answered nothing.
 func (r *Replica) Counts(o Outcome) int64 { return r.counts[o].Load() }
 
 func (r *Replica) count(o Outcome) { r.counts[o].Add(1) }
@@ -132,7 +133,6 @@ func (r *Replica) demand() (heard, Outcome) {
 // failed lets the replica rest: until the next look that finds it well or, after several failures
 // in a row, for longer.
 func (r *Replica) failed(why *unfitError) {
-	r.count(why.outcome)
 	if why.unasked {
 		return
 	}
@@ -155,7 +155,6 @@ func (r *Replica) failed(why *unfitError) {
 
 // succeeded notes an answer.
 func (r *Replica) succeeded() {
-	r.count(OutcomeAnswered)
 	if r.failures.Load() != 0 {
 		r.failures.Store(0)
 	}

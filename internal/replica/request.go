@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -14,16 +15,19 @@ const answerWithin = 900 * time.Millisecond
 // read from the primary. It isn't safe for concurrent use.
 type Request struct {
 	set    *Set
+	chose  bool      // where it reads is decided
 	chosen *Replica  // nil: the primary
 	oldest time.Time // up to which its answers of replicas are complete; zero without any
 	began  time.Time
+
+	fromPrimary, fromReplica bool // what it was answered by
 }
 
 type requestKey struct{}
 
 // Begin returns a context for one request, which may read from replicas.
 func (s *Set) Begin(ctx context.Context) context.Context {
-	return context.WithValue(ctx, requestKey{}, &Request{set: s, chosen: s.next(), began: s.cfg.now()})
+	return context.WithValue(ctx, requestKey{}, &Request{set: s, began: s.cfg.now()})
 }
 
 // Of returns where a request reads; nil, which is the primary, if none began.
@@ -32,25 +36,51 @@ func Of(ctx context.Context) *Request {
 	return q
 }
 
-// Replica returns the replica from which the request reads; nil for the primary.
+// Replica returns the replica from which the request reads; nil for the primary. The first call
+// chooses it, so that a request that is refused before it reads counts nowhere.
 func (q *Request) Replica() *Replica {
 	if q == nil {
 		return nil
 	}
+	if !q.chose {
+		q.chose, q.chosen = true, q.set.next()
+	}
 	return q.chosen
 }
 
-// UsePrimary lets the request read from the primary alone.
-func (q *Request) UsePrimary() {
-	if q != nil {
-		q.chosen = nil
+// Missed counts why the replica of the request gave no answer that counts, by the error of its
+// read. The request reads from the primary alone then. A caller who has gone says nothing of the
+// replica.
+func (q *Request) Missed(ctx context.Context, err error) {
+	if q == nil {
+		return
 	}
+	if q.chosen != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		q.chosen.count(outcomeOf(err))
+	}
+	q.chose, q.chosen = true, nil
 }
 
-// Restart forgets what the request has read. It reads all of it again, from the primary.
-func (q *Request) Restart() {
-	if q != nil {
-		q.chosen, q.oldest = nil, time.Time{}
+// Restart forgets what the request has read, and counts why. It reads all of it again, from the
+// primary.
+func (q *Request) Restart(why Outcome) {
+	if q == nil {
+		return
+	}
+	if q.chosen != nil {
+		q.chosen.count(why)
+	}
+	q.chose, q.chosen, q.oldest, q.fromPrimary, q.fromReplica = true, nil, time.Time{}, false, false
+}
+
+// End counts who answered the request, once: the primary, if it answered any part of it, or else
+// the replica. A request that read nothing counts nowhere.
+func (q *Request) End() {
+	switch {
+	case q.fromPrimary:
+		q.set.byPrimary.Add(1)
+	case q.fromReplica && q.chosen != nil:
+		q.chosen.count(OutcomeAnswered)
 	}
 }
 
@@ -60,6 +90,7 @@ func (q *Request) Answered(asOf time.Time) error {
 	if q == nil {
 		return nil
 	}
+	q.fromPrimary, q.fromReplica = q.fromPrimary || asOf.IsZero(), q.fromReplica || !asOf.IsZero()
 	if !asOf.IsZero() && (q.oldest.IsZero() || asOf.Before(q.oldest)) {
 		q.oldest = asOf
 	}

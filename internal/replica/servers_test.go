@@ -132,11 +132,24 @@ func (s *servers) change(member int, version int64) {
 // ask asks a replica for the version of a member. It reports whether there is an answer.
 func (s *servers) ask(i, member int) (version int64, asOf time.Time, answered bool) {
 	s.t.Helper()
-	asOf, unanswered, err := s.set.replicas[i].Read(s.t.Context(), func(db DB) error {
+	asOf, unanswered, err := s.read(i, func(db DB) error {
 		return db.QueryRow(s.t.Context(), "SELECT version FROM public.members WHERE id = $1", member).Scan(&version)
 	})
 	require.True(s.t, unanswered || err == nil, "%v", err)
 	return version, asOf, !unanswered
+}
+
+// read reads from a replica, and counts what came of it.
+func (s *servers) read(i int, read func(DB) error) (asOf time.Time, unanswered bool, err error) {
+	q := &Request{set: s.set, chose: true, chosen: s.set.replicas[i]}
+	asOf, unanswered, err = q.chosen.Read(s.t.Context(), read)
+	if unanswered {
+		q.Missed(s.t.Context(), err)
+	} else {
+		_ = q.Answered(asOf) // the test's clock may be beyond it by now
+	}
+	q.End()
+	return asOf, unanswered, err
 }
 
 // ready hears and looks until the first replica answers, and returns the version of member 1. On a

@@ -57,6 +57,7 @@ type Set struct {
 	pulses    pulses
 	replicas  []*Replica
 	turn      atomic.Uint32 // of the replica that is asked next
+	byPrimary atomic.Int64  // questions that the primary answered
 	process   int64         // names the pulses of this set
 	lastPulse int64         // that that was sent to the primary
 	began     time.Time
@@ -102,6 +103,10 @@ func (s *Set) Stop() {
 // Replicas lists the replicas.
 func (s *Set) Replicas() []*Replica { return s.replicas }
 
+// ByPrimary returns how many questions the primary answered that replicas could have answered. What
+// only the primary may answer isn't among them.
+func (s *Set) ByPrimary() int64 { return s.byPrimary.Load() }
+
 // Certain returns the last instant of which the state was certain: what was committed by then was
 // heard of. It is zero before the primary was heard.
 func (s *Set) Certain() time.Time {
@@ -115,7 +120,7 @@ func (s *Set) Heard() bool {
 	return ok && age(newest.at, s.cfg.now()) <= s.cfg.MaxLag
 }
 
-// next returns a replica that answers, by turns, if there is one.
+// next returns a replica that answers, by turns, if there is one. It counts those that don't.
 func (s *Set) next() *Replica {
 	first := int(s.turn.Add(1))
 	for i := range s.replicas {

@@ -31,6 +31,8 @@ type statusPage struct {
 	Versions string           // of the processes, if they differ
 	Replicas []health.Replica // of this process
 	Total    driftTotal
+
+	ByPrimary int64 // questions that replicas could have answered, and the primary did
 }
 
 // driftTotal sums all drift up.
@@ -63,7 +65,7 @@ func (c *Console) status(ctx context.Context, v *visit) (any, error) {
 	all := periods(minutes, shown.At, over)
 	return statusPage{
 		Snapshot: shown, Newest: newest, Charts: charts(all, over.step), Periods: measured(all), Step: over.step, Spans: spans(), Span: over.Name,
-		Versions: differing(shown.Processes), Replicas: now.Replicas, Total: totalOf(shown.Drift),
+		Versions: differing(shown.Processes), Replicas: now.Replicas, ByPrimary: now.ByPrimary, Total: totalOf(shown.Drift),
 	}, nil
 }
 

@@ -17,8 +17,14 @@ type Replica struct {
 	// Away is how long it couldn't answer; 0 if it can.
 	Away     time.Duration
 	Behind   *time.Duration // how far; nil if that isn't known
-	Answered int64          // reads that it has answered since the process began
-	Others   int64          // reads that it was to answer and didn't
+	Answered int64          // questions that it has answered since the process began
+	Left     []Left         // those that it was to answer and didn't
+}
+
+// Left is how many questions a replica left to other servers, and why: an outcome such as "behind".
+type Left struct {
+	Why       string
+	Questions int64
 }
 
 // replicasAway: others answer what replicas were to answer, or nobody does. Only the process that

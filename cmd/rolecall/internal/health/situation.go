@@ -28,6 +28,7 @@ type Own struct {
 	Lockout       *auth.Lockout // of users; nil if there is none
 	PolicyRefused error         // why its policy is another one than its file's; nil if it isn't
 	Replicas      []Replica     // from which it reads
+	ByPrimary     int64         // questions that replicas could have answered, and the primary did
 }
 
 // NewSituation reads a status as a process with this configuration sees it.

@@ -28,7 +28,8 @@ func (s *Service) lockout() *auth.Lockout {
 
 // own returns what this process knows of itself.
 func (s *Service) own() health.Own {
-	own := health.Own{Lockout: s.lockout(), Replicas: s.ownReplicas()}
+	own := health.Own{Lockout: s.lockout()}
+	own.Replicas, own.ByPrimary = s.ownReplicas()
 	if s.policy != nil {
 		own.PolicyRefused = s.policy.Refused()
 	}

@@ -12,15 +12,17 @@ import (
 
 // replicaCollector shows at /metrics who answered, and why a replica didn't.
 type replicaCollector struct {
-	replicas       *replica.Set
-	answers, delay *prometheus.Desc
+	replicas                  *replica.Set
+	answers, byPrimary, delay *prometheus.Desc
 }
 
 func newReplicaCollector(replicas *replica.Set) *replicaCollector {
 	return &replicaCollector{
 		replicas: replicas,
 		answers: prometheus.NewDesc("rolecall_replica_answers_total",
-			"Reads that a replica answered, or was to answer and didn't, by outcome. The primary answered the others.", []string{"replica", "outcome"}, nil),
+			"Questions that a replica answered, or was to answer and didn't, by outcome.", []string{"replica", "outcome"}, nil),
+		byPrimary: prometheus.NewDesc("rolecall_primary_answers_total",
+			"Questions that the primary answered, or a part of them, and that replicas could have answered.", nil, nil),
 		delay: prometheus.NewDesc("rolecall_replica_delay_seconds",
 			"How far a replica is behind the primary; NaN if it doesn't answer, or is more than a minute behind.", []string{"replica"}, nil),
 	}
@@ -29,11 +31,13 @@ func newReplicaCollector(replicas *replica.Set) *replicaCollector {
 // Describe implements [prometheus.Collector].
 func (c *replicaCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.answers
+	descs <- c.byPrimary
 	descs <- c.delay
 }
 
 // Collect implements [prometheus.Collector].
 func (c *replicaCollector) Collect(metrics chan<- prometheus.Metric) {
+	metrics <- prometheus.MustNewConstMetric(c.byPrimary, prometheus.CounterValue, float64(c.replicas.ByPrimary()))
 	for _, r := range c.replicas.Replicas() {
 		for _, o := range replica.Outcomes() {
 			metrics <- prometheus.MustNewConstMetric(c.answers, prometheus.CounterValue, float64(r.Counts(o)), r.Name, string(o))
@@ -46,10 +50,11 @@ func (c *replicaCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// ownReplicas returns what the process knows of its replicas.
-func (s *Service) ownReplicas() (known []health.Replica) {
+// ownReplicas returns what the process knows of its replicas, and how many questions the primary
+// answered in their place.
+func (s *Service) ownReplicas() (known []health.Replica, byPrimary int64) {
 	if s.replicas == nil {
-		return nil
+		return nil, 0
 	}
 	for _, r := range s.replicas.Replicas() {
 		status := r.Status()
@@ -58,13 +63,15 @@ func (s *Service) ownReplicas() (known []health.Replica) {
 			one.Away = max(time.Since(status.WellAt), time.Millisecond)
 		}
 		for _, o := range replica.Outcomes() {
-			if o == replica.OutcomeAnswered {
-				one.Answered = r.Counts(o)
-			} else {
-				one.Others += r.Counts(o)
+			n := r.Counts(o)
+			switch {
+			case o == replica.OutcomeAnswered:
+				one.Answered = n
+			case n > 0:
+				one.Left = append(one.Left, health.Left{Why: string(o), Questions: n})
 			}
 		}
 		known = append(known, one)
 	}
-	return known
+	return known, s.replicas.ByPrimary()
 }

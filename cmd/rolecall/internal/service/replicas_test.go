@@ -87,6 +87,40 @@ func (r *replicated) answers(t *testing.T, of ...string) (n int) {
 	return n
 }
 
+// byPrimary returns how many questions the primary answered that replicas could have answered.
+func (r *replicated) byPrimary(t *testing.T) (n int) {
+	t.Helper()
+	_, text := r.Text(t, "/metrics")
+	_, value, found := strings.Cut(text, "\nrolecall_primary_answers_total ")
+	require.True(t, found)
+	_, err := fmt.Sscan(value, &n)
+	require.NoError(t, err)
+	return n
+}
+
+// countsEachQuestionOnce: however many questions share a round trip, and however often one of them
+// reads. One that is refused before it reads counts nowhere.
+func (r *replicated) countsEachQuestionOnce(t *testing.T, reads []string, admin string) {
+	t.Helper()
+	sum := func() int { return r.answers(t) + r.byPrimary(t) }
+	before := sum()
+	const each = 8
+	statuses := make(chan [2]int, each*len(reads))
+	for _, path := range reads {
+		for range each {
+			go func() {
+				admitted, _ := r.Get(t, r.Web(path), admin)
+				refused, _ := r.Get(t, r.Web(path), "no token")
+				statuses <- [2]int{admitted, refused}
+			}()
+		}
+	}
+	for range cap(statuses) {
+		require.Equal(t, [2]int{http.StatusOK, http.StatusUnauthorized}, <-statuses)
+	}
+	require.Eventually(t, func() bool { return sum() == before+each*len(reads) }, 10*time.Second, 10*time.Millisecond, "%d", before)
+}
+
 // answering waits until the replicas answer.
 func (r *replicated) answering(t *testing.T, token, workspace string) {
 	t.Helper()
@@ -115,15 +149,19 @@ func TestReplicas_AnswerReads(t *testing.T) {
 	}
 	fromReplicas := map[string]string{}
 	for _, path := range reads {
-		before := r.answers(t)
-		status, body := r.Get(t, r.Web(path), admins)
-		require.Equal(t, http.StatusOK, status, path)
-		require.Greater(t, r.answers(t), before, path)
-		fromReplicas[path] = inJSON(t, body)
+		require.Eventually(t, func() bool { // once the machine is quick enough
+			before := r.answers(t)
+			status, body := r.Get(t, r.Web(path), admins)
+			require.Equal(t, http.StatusOK, status, path)
+			fromReplicas[path] = inJSON(t, body)
+			return r.answers(t) > before
+		}, 20*time.Second, time.Millisecond, path)
 	}
 	_, page := r.Text(t, "/")
 	require.Contains(t, page, "Replicas of this process")
 	require.Contains(t, page, r.ways[0].Addr())
+	require.Contains(t, page, "questions that replicas could have answered")
+	r.countsEachQuestionOnce(t, reads, admins)
 
 	for _, replica := range r.replicas {
 		replica.PauseReplay()
