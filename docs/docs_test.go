@@ -197,7 +197,7 @@ func TestDocsNameWhatTheCodeHas(t *testing.T) {
 	t.Run("no other settings", func(t *testing.T) {
 		t.Parallel()
 		known := append([]string{ // a wrong spelling, those of tests, and those of Clerk's own libraries and of applications beside dev
-			"CLERK_WEBHOOK_SECRET", "ROLECALL_TEST_DATABASE_URL", "ROLECALL_TEST_ARTIFACTS", "ROLECALL_BENCH_FLAT", "ROLECALL_BENCH_LARGE_URL",
+			"CLERK_WEBHOOK_SECRET", "ROLECALL_TEST_DATABASE_URL", "ROLECALL_TEST_SURROUNDINGS", "ROLECALL_TEST_ARTIFACTS", "ROLECALL_BENCH_FLAT", "ROLECALL_BENCH_LARGE_URL",
 			"CLERK_PUBLISHABLE_KEY", "CLERK_JWT_KEY", "ROLECALL_URL", "ROLECALL_SERVICE_TOKEN",
 		}, slices.Concat(code.settings, code.secretFiles, named(`\{\$([A-Z_]+)\}`, readDocument(t, "../deploy/proxy/Caddyfile")), named(`\$\{([A-Z_]+)`, readDocument(t, "../deploy/compose.yaml")))...)
 		for _, document := range documents(t) {
