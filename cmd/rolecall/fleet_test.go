@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 	svix "github.com/svix/svix-webhooks/go"
 
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/client"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
@@ -35,8 +38,28 @@ const (
 	afterKill = 2 * time.Second
 )
 
-// errWrong is of an answer that decides wrongly. No kill excuses it.
+// errWrong is of an answer that Rolecall itself gave, and that isn't the one that is due. No kill
+// excuses it: a killed process answers nothing any more, so a process that lives gave it.
 var errWrong = errors.New("a wrong answer")
+
+// notDue returns the error of an answer that isn't the one that is due.
+func notDue(answer servicetest.Reply, want int) error {
+	err := fmt.Errorf("status %d, want %d: %s", answer.Status, want, answer.Text)
+	if answer.Status < http.StatusInternalServerError || !strings.Contains(answer.Text, "<center>nginx") { // its own page
+		err = errors.Join(errWrong, err)
+	}
+	return err
+}
+
+// TestNotDue_OnlyTheProxyIsExcused: what Rolecall says itself is never a matter of a kill.
+func TestNotDue_OnlyTheProxyIsExcused(t *testing.T) {
+	t.Parallel()
+	page := "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>"
+	require.NotErrorIs(t, notDue(servicetest.Reply{Status: http.StatusBadGateway, Text: page}, http.StatusOK), errWrong)
+	for _, status := range []int{http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable} {
+		require.ErrorIs(t, notDue(servicetest.Reply{Status: status, Text: `{"title":"The database can't be reached."}`}, http.StatusForbidden), errWrong)
+	}
+}
 
 // fleet is three processes on one database behind nginx, and their load.
 type fleet struct {
@@ -51,6 +74,7 @@ type fleet struct {
 	guestToken string
 	signer     *svix.Webhook
 	calls      *callTimes
+	followed   followed
 
 	mu       sync.Mutex
 	acked    []string
@@ -92,7 +116,7 @@ func (c *callTimes) most(since time.Time) (most int) {
 const addedWithTheFleet = "migrations/00052_history.sql"
 
 // TestFleet_NoQuestionFails: three processes of the version before are upgraded one after the
-// other, then killed at random, under load.
+// other, then killed at random, under load. A consumer of the feed that begins then gets all.
 func TestFleet_NoQuestionFails(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
@@ -113,6 +137,7 @@ func TestFleet_NoQuestionFails(t *testing.T) {
 	}
 	upgraded := time.Now()
 	f.work.Go(func() { f.command(ctx, t) })
+	followed := f.follow(t)
 	for n := range 3 {
 		i := rand.IntN(len(f.members))
 		if n == 0 {
@@ -128,7 +153,20 @@ func TestFleet_NoQuestionFails(t *testing.T) {
 	}
 	cancel()
 	f.work.Wait()
-	f.judge(t, upgraded)
+	f.judge(t, upgraded, followed)
+}
+
+// follow begins to follow all changes, from the first one on. It returns what tells of the end.
+func (f *fleet) follow(t *testing.T) <-chan error {
+	t.Helper()
+	f.followed = followed{seen: map[string]bool{}, until: make(chan time.Time, 1)}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return f.dial(ctx) }}
+	t.Cleanup(transport.CloseIdleConnections)
+	rolecall, err := client.New(client.Config{URL: "http://rolecall", ServiceToken: f.following, HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- f.followed.follow(t.Context(), rolecall) }()
+	return ended
 }
 
 // start starts a process of this version, and lets it work for a while.
@@ -166,11 +204,15 @@ func openFleet(t *testing.T, older string) *fleet {
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	routes := "routes:\n  - match: GET /w/{workspace}/reports\n    permission: reports:read\n"
 	require.NoError(t, os.WriteFile(policy, []byte(servicetest.Text(t, "api/policy/policy.yaml")+routes), 0o600))
+	token, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("follower", 8)))
+	require.NoError(t, err)
+	f.following = token
 	first := servingEnv(t, f.database)
 	maps.Copy(first, map[string]string{
 		"CLERK_WEBHOOK_SIGNING_SECRET": f.Secret, "CLERK_ISSUER": f.Config.Issuer, "CLERK_JWKS_URL": f.Config.JWKSURL,
 		"CLERK_SECRET_KEY": f.Clerk.SecretKey(), "CLERK_API_URL": f.API, "CLERK_AUTHORIZED_PARTIES": f.Config.AuthorizedParties[0],
 		"ROLECALL_STOP_DELAY": "500ms", "ROLECALL_SWEEP_INTERVAL": "2s", "ROLECALL_POLICY_FILE": policy, "ROLECALL_MAX_CONNECTIONS": "20",
+		"ROLECALL_SERVICE_TOKEN_HASHES": "follower:" + hash + "/scopes=read",
 	})
 	for i := range f.envs {
 		f.envs[i] = maps.Clone(first)
@@ -221,10 +263,7 @@ func (f *fleet) ask(ctx context.Context) {
 			}
 			answer, err := w.Do(ctx, request)
 			if err == nil && answer.Status != q.want {
-				err = fmt.Errorf("status %d, want %d: %s", answer.Status, q.want, answer.Text)
-				if answer.Status < http.StatusInternalServerError {
-					err = errors.Join(errWrong, err)
-				}
+				err = notDue(answer, q.want)
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", q.path, err)
@@ -308,8 +347,10 @@ func (f *fleet) takesEffect(ctx context.Context, t *testing.T, w *servicetest.Wi
 				f.mu.Unlock()
 			}
 			seen++
-		case err != nil || answer.Status >= http.StatusInternalServerError:
-			f.note(errors.Join(err, fmt.Errorf("authorize: status %d: %s", answer.Status, answer.Text)))
+		case err != nil:
+			f.note(fmt.Errorf("authorize: %w", err))
+		case answer.Status >= http.StatusInternalServerError:
+			f.note(fmt.Errorf("authorize: %w", notDue(answer, want)))
 		case seen > 0:
 			t.Errorf("a process goes back to status %d, after %d was answered: %s", answer.Status, want, answer.Text)
 			return false
@@ -379,7 +420,7 @@ func (f *fleet) leader(t *testing.T) (i int) {
 }
 
 // judge looks at what was answered, and at what is left.
-func (f *fleet) judge(t *testing.T, upgraded time.Time) {
+func (f *fleet) judge(t *testing.T, upgraded time.Time, followed <-chan error) {
 	t.Helper()
 	for _, failed := range f.failures {
 		require.NotErrorIs(t, failed.err, errWrong)
@@ -392,8 +433,12 @@ func (f *fleet) judge(t *testing.T, upgraded time.Time) {
 	}
 	f.Applied(t)
 	f.leader(t)
+	f.followed.until <- time.Now()
+	require.NoError(t, <-followed)
+	f.followed.compare(t, &f.rolling)
 	t.Logf("%d questions, %d deliveries, %d changes of access, %d commands; %d requests failed with the processes that were killed; the slowest change took %s",
 		f.reads.Load(), len(f.acked), f.toggled, f.commands, len(f.failures), f.slowest)
+	t.Logf("%d changes followed in %d batches through %d failures", len(f.followed.seen), f.followed.batches, f.followed.failures)
 	for _, p := range f.started { // however busy the others are
 		require.NotContains(t, p.log.String(), "Clerk doesn't name the instance")
 	}

@@ -152,7 +152,7 @@ func (f *followed) follow(ctx context.Context, rolecall *client.Client) error {
 func (f *followed) compare(t *testing.T, r *rolling) {
 	t.Helper()
 	require.Empty(t, f.repeated)
-	rows, err := r.DB.Query(t.Context(), `SELECT organization_id, action || ' ' || target || ' ' || coalesce(after->>'role', before->>'role', '') || ' ' || cause
+	rows, err := r.DB.Query(t.Context(), `SELECT organization_id, action || ' ' || target || ' ' || coalesce(after->>'role', before->>'role', after->>'key', before->>'key', '') || ' ' || cause
 		FROM rolecall.audit_log WHERE action NOT LIKE 'operator.%' AND action NOT LIKE '%.restated' ORDER BY organization_id, seq`)
 	require.NoError(t, err)
 	recorded := map[string][]string{}

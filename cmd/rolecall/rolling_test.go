@@ -293,7 +293,7 @@ func (r *rolling) deliver(ctx context.Context, w *servicetest.Wire, signer *svix
 		return fmt.Errorf("deliver: %w", err)
 	}
 	if response.Status != http.StatusOK {
-		return fmt.Errorf("deliver: status %d: %s", response.Status, response.Text)
+		return fmt.Errorf("deliver: %w", notDue(response, http.StatusOK))
 	}
 	r.delivered.Add(1)
 	return nil
