@@ -109,7 +109,7 @@ func (b *bundle) holdCommits(t *testing.T) (release func()) {
 // sweeper returns a sweeper of the directory into the bundle's database.
 func (b *bundle) sweeper(t *testing.T, d sweep.Clerk) *sweep.Sweeper {
 	t.Helper()
-	s, err := sweep.New(sweep.Config{Pool: b.Pool, Clerk: d, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond})
+	s, err := sweep.New(sweep.Config{Pool: b.Pool, Clerk: d, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond, ApplyWait: time.Millisecond})
 	require.NoError(t, err)
 	return s
 }

@@ -61,9 +61,9 @@ func ForgetListed(ctx context.Context, db DBTX, limit int) error {
 }
 
 // Unlisted examines at most limit objects after the given id, in the order of ids. It returns those
-// that live here, haven't changed since the sweep began, and weren't listed. last is the last id
-// that it examined, "" if none was left. In a sweep of one organization, it examines all of its
-// objects and returns at most limit.
+// that live here, weren't listed, and weren't changed since the sweep began by anything that
+// happened since. last is the last id that it examined, "" if none was left. In a sweep of one
+// organization, it examines all of its objects and returns at most limit.
 func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) (refs []clerksync.Reference, last string, err error) {
 	if s.OrganizationID != "" {
 		refs, err = unlistedIn(ctx, db, s, r, after, limit)
@@ -145,6 +145,15 @@ func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, user
 		counts[clerksync.Resource(row.Resource)] = int(row.Count)
 	}
 	return counts, nil
+}
+
+// AnyWaiting reports whether a delivery that came before an instant isn't applied.
+func AnyWaiting(ctx context.Context, db DBTX, cameBefore time.Time) (bool, error) {
+	waiting, err := queries().AnyWaiting(ctx, db, cameBefore)
+	if err != nil {
+		return false, fmt.Errorf("look for waiting deliveries: %w", err)
+	}
+	return waiting, nil
 }
 
 // ChangedAfter returns the ids of objects that were written after the given instant.

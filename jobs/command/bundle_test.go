@@ -106,7 +106,7 @@ func (b *commandBundle) work() {
 // sweeper returns a sweeper of the simulated Clerk.
 func (b *commandBundle) sweeper() *sweep.Sweeper {
 	b.t.Helper()
-	s, err := sweep.New(sweep.Config{Pool: b.Pool, Clerk: b.client, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond})
+	s, err := sweep.New(sweep.Config{Pool: b.Pool, Clerk: b.client, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond, ApplyWait: time.Millisecond})
 	require.NoError(b.t, err)
 	return s
 }

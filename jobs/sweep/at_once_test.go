@@ -38,8 +38,19 @@ SELECT organization_id, live, at_stake FROM stakes WHERE at_stake > 0
 ORDER BY at_stake DESC, organization_id LIMIT $4`
 
 const unlistedAtOnce = `
+WITH versions AS (
+    SELECT 'organization' AS resource, id, version FROM rolecall.organizations
+    UNION ALL SELECT 'user', id, version FROM rolecall.users
+    UNION ALL SELECT 'role', id, version FROM rolecall.roles
+    UNION ALL SELECT 'permission', id, version FROM rolecall.permissions
+    UNION ALL SELECT 'membership', id, version FROM rolecall.memberships
+    UNION ALL SELECT 'invitation', id, version FROM rolecall.invitations
+    UNION ALL SELECT 'domain', id, version FROM rolecall.domains
+)
 SELECT l.id, l.organization_id, l.user_id FROM rolecall.live_objects l
-WHERE l.resource = $4 AND l.changed_at < $2 AND ($3::text = '' OR l.organization_id = $3)
+WHERE l.resource = $4 AND (l.changed_at < $2 OR EXISTS (
+        SELECT FROM versions v WHERE v.resource = $4 AND v.id = l.id AND coalesce((v.version ->> 'u')::bigint, 0) < extract(epoch FROM $2) * 1000
+    )) AND ($3::text = '' OR l.organization_id = $3)
     AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = l.resource AND s.id = l.id)
 ORDER BY l.id`
 

@@ -21,7 +21,7 @@ func setup(t *testing.T) *bundle {
 // sweeper returns a sweeper of the directory into the bundle's database.
 func (b *bundle) sweeper(t *testing.T, d Clerk) *Sweeper {
 	t.Helper()
-	s, err := New(Config{Pool: b.Pool, Clerk: d, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond})
+	s, err := New(Config{Pool: b.Pool, Clerk: d, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond, ApplyWait: time.Millisecond})
 	require.NoError(t, err)
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -38,7 +39,45 @@ func (c *confirmer) brake(ctx context.Context) error {
 	if counted.AtStake > max(limit, c.report.confirmedUpTo()) && !c.opts.Confirm {
 		return c.stop(counted, limit)
 	}
-	return c.save(ctx, progress{}.confirming(c.confirmed()[0]))
+	early, err := c.early(ctx)
+	if err != nil {
+		return err
+	}
+	return c.save(ctx, progress{Early: early}.confirming(c.confirmed()[0]))
+}
+
+// early reports whether a delivery that came before the sweep isn't applied. It may show an object
+// that was gone before the listing, and whose deletion nobody reports.
+func (c *confirmer) early(ctx context.Context) (bool, error) {
+	if c.sweep.DryRun {
+		return false, nil
+	}
+	return store.AnyWaiting(ctx, c.conn, c.sweep.StartedAt)
+}
+
+// confirmAgain confirms once more what older deliveries have changed since the look-ups began, as
+// soon as they are applied. What they added isn't counted by [confirmer.brake]: nobody had it
+// before the sweep.
+func (c *confirmer) confirmAgain(ctx context.Context) error {
+	if !c.progress.Early {
+		return nil
+	}
+	for began := time.Now(); time.Since(began) < c.cfg.ApplyWait; {
+		waiting, err := c.early(ctx)
+		if err != nil {
+			return err
+		}
+		if !waiting {
+			break
+		}
+		if err := merge.Wait(ctx, min(50*time.Millisecond, c.cfg.ApplyWait)); err != nil {
+			return err
+		}
+	}
+	if err := c.save(ctx, progress{LookedUp: c.progress.LookedUp}.confirming(c.confirmed()[0])); err != nil {
+		return err
+	}
+	return c.confirm(ctx)
 }
 
 // stop is the error of a sweep that would remove too many memberships. The report then says which

@@ -23,6 +23,7 @@ type progress struct {
 	Failures int                `json:"failures,omitempty"`  // of Clerk's, in a row at this place
 	Lifting  bool               `json:"lifting,omitempty"`   // unlisted objects are confirmed; listed ones with a tombstone are next
 	LookedUp int                `json:"looked_up,omitempty"` // objects that were looked up
+	Early    bool               `json:"early,omitempty"`     // the look-ups began before all older deliveries were applied, and begin again
 	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
 	Tally    *tally             `json:"tally,omitempty"`     // memberships at stake, or that end with an organization, counted so far
 	// Seen is how many objects of this kind were listed. It is nil if an older version listed some
@@ -42,7 +43,7 @@ func (p progress) again() progress {
 
 // confirming returns the beginning of the look-ups of a kind.
 func (p progress) confirming(resource clerksync.Resource) progress {
-	return progress{Listed: true, Decided: true, Resource: resource, LookedUp: p.LookedUp}
+	return progress{Listed: true, Decided: true, Resource: resource, LookedUp: p.LookedUp, Early: p.Early}
 }
 
 // lifting returns the beginning of the look-ups of listed objects that have a tombstone.

@@ -52,6 +52,64 @@ func TestSweep_MemberWhoJoinsMeanwhileStays(t *testing.T) {
 	s.requireEqual()
 }
 
+// TestSweep_OldNewsThatComesMeanwhile: before the sweep began, somebody joined and was removed. The
+// webhook of the removal is lost, and that of the joining is applied at any point of the sweep.
+func TestSweep_OldNewsThatComesMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]clerksim.Match{
+		"before the listing of members": clerksim.OnRoute("GET /organizations"),
+		"before that of invitations":    clerksim.OnRoute(listInvitations),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := simulate(t, 2)
+			s.sweep(Options{})
+			m := s.member()
+			joined := s.clerk.Deliveries()
+			s.remove(m)
+			s.clerk.Deliveries() // lost
+			s.faults.BeforeAnswer(func(clerksim.Call) {
+				for _, d := range joined {
+					s.Deliver(t, d)
+				}
+			}, clerksim.Times(1, at))
+			require.Equal(t, 1, s.sweep(Options{}).Removed)
+			s.requireEqual()
+		})
+	}
+}
+
+// TestSweep_OldNewsThatWaits: the same, but the webhook of the joining waits in the ledger until the
+// sweep has confirmed everything, as one does that a killed process was applying.
+func TestSweep_OldNewsThatWaits(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	gone := s.clerk.Members()[1]
+	m := s.member()
+	joined := s.clerk.Deliveries()
+	s.remove(gone, m)
+	s.clerk.Deliveries() // lost
+	s.Insert(t, joined...)
+	sweeper, err := New(Config{Pool: s.Pool, Clerk: s.clerk.Client, Logger: s.Logs.Logger(), Settle: 50 * time.Millisecond, ApplyWait: time.Minute})
+	require.NoError(t, err)
+	ended := make(chan Report, 1)
+	go func() {
+		report, _ := sweeper.Run(t.Context(), Options{})
+		ended <- report
+	}()
+	mirrortest.Eventually(t, func() bool {
+		return s.Count(t, `SELECT count(*) FROM rolecall.sweeps WHERE state = 'running' AND progress::jsonb @> '{"resource": "domain", "lifting": true}'`) == 1
+	}, "everything is confirmed")
+	require.NotContains(t, s.Roles(t), gone.ID, "the wait holds nothing up")
+	_, err = s.Apply(t.Context(), mirrortest.IDs(joined)...)
+	require.NoError(t, err)
+	report := <-ended
+	require.False(t, report.Aborted, report.Detail)
+	require.Equal(t, 2, report.Removed)
+	s.requireEqual()
+}
+
 // TestConfirm_OnlyLookUpLiftsTombstone: sweeps found a member and an organization gone, because
 // Clerk erred for a while.
 func TestConfirm_OnlyLookUpLiftsTombstone(t *testing.T) {

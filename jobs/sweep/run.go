@@ -157,7 +157,8 @@ func (r *run) noteOrder() {
 	r.report.Order = &order
 }
 
-// compare lists everything, decides whether to continue, and confirms the differences.
+// compare lists everything, decides whether to continue, and confirms the differences: again, if
+// deliveries that came before the sweep were applied meanwhile.
 func (r *run) compare(ctx context.Context) error {
 	if err := r.confirmer.settler.settle(ctx); err != nil { // of an interrupted sweep
 		return err
@@ -169,6 +170,9 @@ func (r *run) compare(ctx context.Context) error {
 		return err
 	}
 	if err := r.confirmer.confirm(ctx); err != nil {
+		return err
+	}
+	if err := r.confirmer.confirmAgain(ctx); err != nil {
 		return err
 	}
 	r.askForBilling(ctx)

@@ -66,7 +66,9 @@ func (w *world) add(kind, prefix string, n int, columns string, values func() []
 	for i := range rapid.IntRange(0, n).Draw(w.t, kind+"s") {
 		id := fmt.Sprintf("%s_%d", prefix, i)
 		changed := w.sweep.StartedAt.Add(rapid.SampledFrom([]time.Duration{-time.Hour, -time.Hour, -time.Hour, time.Second}).Draw(w.t, "changed"))
-		into, at := "id, changed_at, deleted_at, deleted_received_at", []any{id, changed, nil, nil}
+		happened := w.sweep.StartedAt.Add(rapid.SampledFrom([]time.Duration{-time.Second, time.Second}).Draw(w.t, "happened"))
+		into := "id, changed_at, deleted_at, deleted_received_at, version"
+		at := []any{id, changed, nil, nil, fmt.Sprintf(`{"u": %d}`, happened.UnixMilli())}
 		if rapid.IntRange(0, 4).Draw(w.t, "fate") == 0 {
 			at[2] = w.sweep.StartedAt.Add(-2 * time.Hour)
 			if rapid.Bool().Draw(w.t, "received") {

@@ -56,6 +56,10 @@ type Config struct {
 	// ReadLag is how old a local change must be before a look-up's answer that is dated earlier may
 	// contradict it. It is longer than Clerk's reads are ever behind. Defaults to 10 min.
 	ReadLag time.Duration
+	// ApplyWait is how long a sweep that has removed what is gone waits for deliveries that came
+	// before it and aren't applied. Defaults to 20 s: one that a killed process was applying is
+	// applied within 12 s.
+	ApplyWait time.Duration
 	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
 	PageSize int
 	// examined is how many objects of the mirror one statement examines. Defaults to 2,000: a
@@ -75,6 +79,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReadLag == 0 {
 		c.ReadLag = merge.DefaultReadLag
+	}
+	if c.ApplyWait == 0 {
+		c.ApplyWait = 20 * time.Second
 	}
 	if c.PageSize == 0 {
 		c.PageSize = maxPageSize

@@ -126,31 +126,34 @@ SELECT count(*) FROM rolecall.sweep_seen WHERE sweep_id = @sweep_id AND resource
 -- keeps Postgres from comparing each with each. It doesn't know yet how many rows a sweep has just written.
 
 -- name: Unlisted :many
--- Examines the next objects of a kind, in the order of ids. Returns those that live here, are older than the sweep,
--- haven't changed since it began, and weren't listed; and the last one in any case.
+-- Examines the next objects of a kind, in the order of ids. Returns those that live here, weren't listed, and weren't
+-- changed since the sweep began by anything that happened since; and the last one in any case. What an event says that
+-- happened before and came late (its version's updated_at tells) is nothing against the listing.
 WITH page AS MATERIALIZED (
-    (SELECT o.id, o.id AS organization_id, '' AS user_id, o.deleted_at, o.changed_at FROM rolecall.organizations o
+    (SELECT o.id, o.id AS organization_id, '' AS user_id, o.deleted_at, o.changed_at, o.version FROM rolecall.organizations o
         WHERE @resource::text = 'organization' AND o.id > @after::text ORDER BY id LIMIT @page_size::integer)
     UNION ALL
-    (SELECT u.id, '', u.id, u.deleted_at, u.changed_at FROM rolecall.users u
+    (SELECT u.id, '', u.id, u.deleted_at, u.changed_at, u.version FROM rolecall.users u
         WHERE @resource = 'user' AND u.id > @after ORDER BY id LIMIT @page_size)
     UNION ALL
-    (SELECT r.id, '', '', r.deleted_at, r.changed_at FROM rolecall.roles r
+    (SELECT r.id, '', '', r.deleted_at, r.changed_at, r.version FROM rolecall.roles r
         WHERE @resource = 'role' AND r.id > @after ORDER BY id LIMIT @page_size)
     UNION ALL
-    (SELECT p.id, '', '', p.deleted_at, p.changed_at FROM rolecall.permissions p
+    (SELECT p.id, '', '', p.deleted_at, p.changed_at, p.version FROM rolecall.permissions p
         WHERE @resource = 'permission' AND p.id > @after ORDER BY id LIMIT @page_size)
     UNION ALL
-    (SELECT m.id, m.organization_id, m.user_id, m.deleted_at, m.changed_at FROM rolecall.memberships m
+    (SELECT m.id, m.organization_id, m.user_id, m.deleted_at, m.changed_at, m.version FROM rolecall.memberships m
         WHERE @resource = 'membership' AND m.id > @after ORDER BY id LIMIT @page_size)
     UNION ALL
-    (SELECT i.id, i.organization_id, '', i.deleted_at, i.changed_at FROM rolecall.invitations i
+    (SELECT i.id, i.organization_id, '', i.deleted_at, i.changed_at, i.version FROM rolecall.invitations i
         WHERE @resource = 'invitation' AND i.id > @after ORDER BY id LIMIT @page_size)
     UNION ALL
-    (SELECT d.id, d.organization_id, '', d.deleted_at, d.changed_at FROM rolecall.domains d
+    (SELECT d.id, d.organization_id, '', d.deleted_at, d.changed_at, d.version FROM rolecall.domains d
         WHERE @resource = 'domain' AND d.id > @after ORDER BY id LIMIT @page_size)
 ), examined AS MATERIALIZED (
-    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL AND p.changed_at < @began::timestamptz
+    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL
+        AND CASE WHEN p.changed_at < @began::timestamptz THEN true
+            ELSE to_timestamp(coalesce((p.version ->> 'u')::float8, 0) / 1000) < @began END
         AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = @sweep_id AND s.resource = @resource AND s.id = p.id OFFSET 0)
         AND NOT EXISTS (SELECT FROM rolecall.organizations o WHERE o.id = p.organization_id AND o.deleted_at IS NOT NULL OFFSET 0)
         AND NOT EXISTS (SELECT FROM rolecall.users u WHERE u.id = p.user_id AND u.deleted_at IS NOT NULL OFFSET 0) AS unlisted
@@ -168,7 +171,13 @@ WITH own AS MATERIALIZED (
 )
 SELECT own.id::text AS id, own.organization_id::text AS organization_id, own.user_id::text AS user_id
 FROM own
-WHERE own.id > @after::text AND own.changed_at < @began::timestamptz
+WHERE own.id > @after::text
+    AND CASE WHEN own.changed_at < @began::timestamptz THEN true ELSE to_timestamp(coalesce((
+        SELECT o.version ->> 'u' FROM rolecall.organizations o WHERE @resource = 'organization' AND o.id = own.id
+        UNION ALL SELECT m.version ->> 'u' FROM rolecall.memberships m WHERE @resource = 'membership' AND m.id = own.id
+        UNION ALL SELECT i.version ->> 'u' FROM rolecall.invitations i WHERE @resource = 'invitation' AND i.id = own.id
+        UNION ALL SELECT d.version ->> 'u' FROM rolecall.domains d WHERE @resource = 'domain' AND d.id = own.id
+    )::float8, 0) / 1000) < @began END
     AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = @sweep_id AND s.resource = @resource AND s.id = own.id OFFSET 0)
 ORDER BY own.id LIMIT @page_size::integer;
 
@@ -253,6 +262,10 @@ UNION ALL SELECT i.id FROM rolecall.invitations i WHERE i.id = ANY (@ids) AND i.
 UNION ALL SELECT d.id FROM rolecall.domains d WHERE d.id = ANY (@ids) AND d.changed_at > @asked_at
 UNION ALL SELECT r.id FROM rolecall.roles r WHERE r.id = ANY (@ids) AND r.changed_at > @asked_at
 UNION ALL SELECT p.id FROM rolecall.permissions p WHERE p.id = ANY (@ids) AND p.changed_at > @asked_at;
+
+-- name: AnyWaiting :one
+-- Whether a delivery that came before an instant isn't applied.
+SELECT EXISTS (SELECT FROM rolecall.deliveries WHERE state = 'received' AND received_at < @came_before::timestamptz)::boolean AS waiting;
 
 -- name: Unapplied :many
 -- The objects with a delivery that isn't applied: it waits, or is set aside. There is one branch

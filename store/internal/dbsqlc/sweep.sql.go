@@ -47,6 +47,18 @@ func (q *Queries) AddDrift(ctx context.Context, db DBTX, arg AddDriftParams) err
 	return err
 }
 
+const AnyWaiting = `-- name: AnyWaiting :one
+SELECT EXISTS (SELECT FROM rolecall.deliveries WHERE state = 'received' AND received_at < $1::timestamptz)::boolean AS waiting
+`
+
+// Whether a delivery that came before an instant isn't applied.
+func (q *Queries) AnyWaiting(ctx context.Context, db DBTX, cameBefore time.Time) (bool, error) {
+	row := db.QueryRow(ctx, AnyWaiting, cameBefore)
+	var waiting bool
+	err := row.Scan(&waiting)
+	return waiting, err
+}
+
 const ChangedAfter = `-- name: ChangedAfter :many
 SELECT u.id FROM rolecall.users u WHERE u.id = ANY ($1::text[]) AND u.changed_at > $2
 UNION ALL SELECT o.id FROM rolecall.organizations o WHERE o.id = ANY ($1) AND o.changed_at > $2
@@ -877,28 +889,30 @@ func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSw
 const Unlisted = `-- name: Unlisted :many
 
 WITH page AS MATERIALIZED (
-    (SELECT o.id, o.id AS organization_id, '' AS user_id, o.deleted_at, o.changed_at FROM rolecall.organizations o
+    (SELECT o.id, o.id AS organization_id, '' AS user_id, o.deleted_at, o.changed_at, o.version FROM rolecall.organizations o
         WHERE $1::text = 'organization' AND o.id > $2::text ORDER BY id LIMIT $3::integer)
     UNION ALL
-    (SELECT u.id, '', u.id, u.deleted_at, u.changed_at FROM rolecall.users u
+    (SELECT u.id, '', u.id, u.deleted_at, u.changed_at, u.version FROM rolecall.users u
         WHERE $1 = 'user' AND u.id > $2 ORDER BY id LIMIT $3)
     UNION ALL
-    (SELECT r.id, '', '', r.deleted_at, r.changed_at FROM rolecall.roles r
+    (SELECT r.id, '', '', r.deleted_at, r.changed_at, r.version FROM rolecall.roles r
         WHERE $1 = 'role' AND r.id > $2 ORDER BY id LIMIT $3)
     UNION ALL
-    (SELECT p.id, '', '', p.deleted_at, p.changed_at FROM rolecall.permissions p
+    (SELECT p.id, '', '', p.deleted_at, p.changed_at, p.version FROM rolecall.permissions p
         WHERE $1 = 'permission' AND p.id > $2 ORDER BY id LIMIT $3)
     UNION ALL
-    (SELECT m.id, m.organization_id, m.user_id, m.deleted_at, m.changed_at FROM rolecall.memberships m
+    (SELECT m.id, m.organization_id, m.user_id, m.deleted_at, m.changed_at, m.version FROM rolecall.memberships m
         WHERE $1 = 'membership' AND m.id > $2 ORDER BY id LIMIT $3)
     UNION ALL
-    (SELECT i.id, i.organization_id, '', i.deleted_at, i.changed_at FROM rolecall.invitations i
+    (SELECT i.id, i.organization_id, '', i.deleted_at, i.changed_at, i.version FROM rolecall.invitations i
         WHERE $1 = 'invitation' AND i.id > $2 ORDER BY id LIMIT $3)
     UNION ALL
-    (SELECT d.id, d.organization_id, '', d.deleted_at, d.changed_at FROM rolecall.domains d
+    (SELECT d.id, d.organization_id, '', d.deleted_at, d.changed_at, d.version FROM rolecall.domains d
         WHERE $1 = 'domain' AND d.id > $2 ORDER BY id LIMIT $3)
 ), examined AS MATERIALIZED (
-    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL AND p.changed_at < $4::timestamptz
+    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL
+        AND CASE WHEN p.changed_at < $4::timestamptz THEN true
+            ELSE to_timestamp(coalesce((p.version ->> 'u')::float8, 0) / 1000) < $4 END
         AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $5 AND s.resource = $1 AND s.id = p.id OFFSET 0)
         AND NOT EXISTS (SELECT FROM rolecall.organizations o WHERE o.id = p.organization_id AND o.deleted_at IS NOT NULL OFFSET 0)
         AND NOT EXISTS (SELECT FROM rolecall.users u WHERE u.id = p.user_id AND u.deleted_at IS NOT NULL OFFSET 0) AS unlisted
@@ -927,8 +941,9 @@ type UnlistedRow struct {
 // The queries that compare the mirror with what was listed examine a page of objects each, however many there are. So
 // each is brief, and the sweep can continue after it. Of each object, they look one by one into the indexes: OFFSET 0
 // keeps Postgres from comparing each with each. It doesn't know yet how many rows a sweep has just written.
-// Examines the next objects of a kind, in the order of ids. Returns those that live here, are older than the sweep,
-// haven't changed since it began, and weren't listed; and the last one in any case.
+// Examines the next objects of a kind, in the order of ids. Returns those that live here, weren't listed, and weren't
+// changed since the sweep began by anything that happened since; and the last one in any case. What an event says that
+// happened before and came late (its version's updated_at tells) is nothing against the listing.
 func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]UnlistedRow, error) {
 	rows, err := db.Query(ctx, Unlisted,
 		arg.Resource,
@@ -963,22 +978,28 @@ func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]
 const UnlistedIn = `-- name: UnlistedIn :many
 WITH own AS MATERIALIZED (
     SELECT l.id, l.organization_id, l.user_id, l.changed_at FROM rolecall.live_objects l
-    WHERE l.resource = $4 AND l.organization_id = $6::text
+    WHERE l.resource = $3 AND l.organization_id = $6::text
 )
 SELECT own.id::text AS id, own.organization_id::text AS organization_id, own.user_id::text AS user_id
 FROM own
-WHERE own.id > $1::text AND own.changed_at < $2::timestamptz
-    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $3 AND s.resource = $4 AND s.id = own.id OFFSET 0)
+WHERE own.id > $1::text
+    AND CASE WHEN own.changed_at < $2::timestamptz THEN true ELSE to_timestamp(coalesce((
+        SELECT o.version ->> 'u' FROM rolecall.organizations o WHERE $3 = 'organization' AND o.id = own.id
+        UNION ALL SELECT m.version ->> 'u' FROM rolecall.memberships m WHERE $3 = 'membership' AND m.id = own.id
+        UNION ALL SELECT i.version ->> 'u' FROM rolecall.invitations i WHERE $3 = 'invitation' AND i.id = own.id
+        UNION ALL SELECT d.version ->> 'u' FROM rolecall.domains d WHERE $3 = 'domain' AND d.id = own.id
+    )::float8, 0) / 1000) < $2 END
+    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $4 AND s.resource = $3 AND s.id = own.id OFFSET 0)
 ORDER BY own.id LIMIT $5::integer
 `
 
 type UnlistedInParams struct {
-	After          string    `json:"after"`
-	Began          time.Time `json:"began"`
-	SweepID        int64     `json:"sweep_id"`
-	Resource       string    `json:"resource"`
-	PageSize       int32     `json:"page_size"`
-	OrganizationID string    `json:"organization_id"`
+	After          string      `json:"after"`
+	Began          time.Time   `json:"began"`
+	Resource       interface{} `json:"resource"`
+	SweepID        int64       `json:"sweep_id"`
+	PageSize       int32       `json:"page_size"`
+	OrganizationID string      `json:"organization_id"`
 }
 
 type UnlistedInRow struct {
@@ -992,8 +1013,8 @@ func (q *Queries) UnlistedIn(ctx context.Context, db DBTX, arg UnlistedInParams)
 	rows, err := db.Query(ctx, UnlistedIn,
 		arg.After,
 		arg.Began,
-		arg.SweepID,
 		arg.Resource,
+		arg.SweepID,
 		arg.PageSize,
 		arg.OrganizationID,
 	)

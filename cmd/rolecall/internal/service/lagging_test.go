@@ -117,7 +117,7 @@ func (h *history) sweepBehind(url string, clerk *movingClerk, states []worldStat
 	defer client.Close()
 	sweeper, err := sweep.New(sweep.Config{
 		Pool: h.b.DB, Clerk: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
-		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond,
+		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond, ApplyWait: time.Millisecond,
 	})
 	require.NoError(h.rt, err)
 	clerk.serve(h.clerk.Handler(faults.Middleware), func() {})

@@ -62,7 +62,7 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 	defer client.Close()
 	sweeper, err := sweep.New(sweep.Config{
 		Pool: h.b.DB, Clerk: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
-		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond, ReadLag: h.readLag,
+		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond, ApplyWait: time.Millisecond, ReadLag: h.readLag,
 	})
 	require.NoError(h.rt, err)
 	cutOffAt := rapid.IntRange(0, 20).Draw(h.rt, "cut off at call")
