@@ -111,6 +111,9 @@ func auditQueryOf(q query, workspaceID string) (store.AuditQuery, error) {
 		}
 		*into = value
 	}
+	if clerksync.Action(selected.Action).Never() {
+		return selected, badRequest("action is one that no entry has: look for a mistake in its name.")
+	}
 	for name, into := range map[string]*time.Time{"since": &selected.Since, "until": &selected.Until} {
 		value, given := q[name]
 		if !given {

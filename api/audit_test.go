@@ -148,11 +148,11 @@ func TestAudit_Filters(t *testing.T) {
 	}
 	for _, query := range []string{
 		"actor=", "action=%00", "target=" + strings.Repeat("x", 256), "since=yesterday", "since=", "until=2026-01-02", "until=2026-01-02T05:04:06+02:00",
-		"limit=0", "limit=201", "cursor=", "cursor=!", "cursor=MTox%3D", "cursor=" + "eDox", "cursor=LTE6MQ", "cursor=MTow", "cursor=MQ", "page=1", "actor=a&actor=b",
+		"limit=0", "limit=201", "cursor=", "cursor=!", "cursor=MTox%3D", "cursor=" + "eDox", "cursor=LTE6MQ", "cursor=MTow", "cursor=MQ", "page=1", "action=member.remvoed", "actor=a&actor=b",
 	} {
 		requireProblem(t, b.get("user_admin", auditOfOne+"?"+query), http.StatusBadRequest, "")
 	}
-	for _, query := range []string{"format=xml", "format=", "limit=5", "cursor=MTox", "since=x"} {
+	for _, query := range []string{"format=xml", "format=", "limit=5", "cursor=MTox", "since=x", "action=member"} {
 		requireProblem(t, b.get("user_admin", auditOfOne+"/export?"+query), http.StatusBadRequest, "")
 	}
 }

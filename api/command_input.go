@@ -72,10 +72,7 @@ func (s *server) role(ctx context.Context, raw string) (string, error) {
 	if !clerksync.Storable(raw) {
 		return "", unknown
 	}
-	key := clerksync.CanonicalRole(raw)
-	if !strings.Contains(key, ":") {
-		key = "org:" + key
-	}
+	key := clerksync.RoleKey(raw)
 	known, err := store.RoleKeys(ctx, s.cfg.DB)
 	if err != nil {
 		return "", err

@@ -14,6 +14,16 @@ func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	return keys, nil
 }
 
+// EveryRoleKey returns the keys that roles have or had, as far as the mirror knows them, and those
+// of the policy that the database has.
+func EveryRoleKey(ctx context.Context, db DBTX) ([]string, error) {
+	keys, err := queries().EveryRoleKey(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("list every role key: %w", err)
+	}
+	return keys, nil
+}
+
 // CustomPermissions returns how many custom permissions Clerk's roles grant in the mirror: all but
 // Clerk's system permissions, whose keys begin with org:sys_.
 func CustomPermissions(ctx context.Context, db DBTX) (int, error) {

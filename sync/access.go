@@ -2,6 +2,7 @@ package sync
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -168,6 +169,16 @@ func (g Grants) Granting(permission string) []string {
 	}
 	slices.Sort(roles)
 	return roles
+}
+
+// RoleKey returns the key of a role as Clerk has it. The text may lack the prefix "org:", or be a
+// key from before custom roles.
+func RoleKey(text string) string {
+	key := CanonicalRole(text)
+	if !strings.Contains(key, ":") {
+		key = "org:" + key
+	}
+	return key
 }
 
 // CanonicalRole translates a role key to today's spelling: "admin" and "basic_member", the keys of

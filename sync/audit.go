@@ -52,6 +52,18 @@ const (
 	ActionOperatorCut       Action = "operator.log_cut" // by the log's life; vouches for cuts
 )
 
+// OwnActions lists all actions that Rolecall itself records.
+func OwnActions() []Action {
+	return slices.Concat(WorkspaceActions(), UserActions(), RoleActions(), []Action{
+		ActionOperatorSignedIn, ActionOperatorSignedOut, ActionOperatorRefused, ActionOperatorJobs, ActionOperatorReplayed,
+		ActionOperatorSwept, ActionOperatorExported, ActionOperatorErased, ActionOperatorCut,
+	})
+}
+
+// Never reports whether no entry can have this action: only Rolecall could record it, and never
+// does. A filter by it is a mistake.
+func (a Action) Never() bool { return a.Reserved() && !slices.Contains(OwnActions(), a) }
+
 // AtClerk reports whether entries of this action record changes at Clerk, rather than what a
 // product or an operator did.
 func (a Action) AtClerk() bool {

@@ -3,20 +3,24 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 type accessReviewCommand struct {
-	At        moment `placeholder:"TIME" help:"As of then: an age (90m, 7d, 2w), a date, which begins at midnight UTC, or an instant (RFC 3339). Without it, now."`
-	Workspace string `placeholder:"WORKSPACE" help:"Only this workspace: its id (org_…), slug or name."`
-	Role      string `placeholder:"ROLE" help:"Only who had this role then, such as org:admin."`
+	At        moment   `placeholder:"TIME" help:"As of then: an age (90m, 7d, 2w), a date, which begins at midnight UTC, or an instant (RFC 3339). Without it, now."`
+	Workspace string   `placeholder:"WORKSPACE" help:"Only this workspace: its id (org_…), slug or name."`
+	Role      roleName `placeholder:"ROLE" help:"Only who had this role then, such as org:admin. The prefix org: may be left out."`
 	listFormat
 }
 
@@ -60,7 +64,7 @@ func (c *accessReviewCommand) run(ctx context.Context, io streams) error {
 	if at.After(time.Now()) {
 		return usageError("--at: " + at.Format(time.RFC3339) + " is in the future")
 	}
-	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
+	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		organization, err := support.WorkspaceID(ctx, db, c.Workspace)
 		if err != nil {
 			return err
@@ -71,25 +75,91 @@ func (c *accessReviewCommand) run(ctx context.Context, io streams) error {
 		}
 		pages := reviewColumns(organization != "").pages(io.out, c.listFormat)
 		pages.head = terms
-		if !c.JSON { // in JSON, the head says it
-			out := io.out
-			if c.CSV {
-				out = io.err
-			}
-			if _, err := fmt.Fprintln(out, wrap("Access as of "+health.Instant(terms.At)+". "+terms.Words(), "")); err != nil {
-				return fmt.Errorf("print what the review can claim: %w", err)
-			}
-		}
+		roles := reviewedRoles{wanted: string(c.Role)}
 		if err := support.AccessReview(ctx, db, organization, at, func(members []support.ReviewedMember) error {
-			return pages.add(c.selected(members))
+			selected := roles.selected(members)
+			if len(selected) == 0 { // a wrong role is refused before anything is printed
+				return nil
+			}
+			return firstError(func() error { return c.sayTerms(io, pages, terms) }, func() error { return pages.add(selected) })
 		}); err != nil {
 			return err
 		}
-		return pages.end("")
+		if !pages.begun {
+			err = roles.check(ctx, cfg, db)
+		}
+		return firstError(
+			func() error { return err },
+			func() error { return c.sayTerms(io, pages, terms) },
+			func() error { return pages.end("") },
+		)
 	})
 }
 
-// selected returns the members with the role that the command asks for.
-func (c *accessReviewCommand) selected(members []support.ReviewedMember) []support.ReviewedMember {
-	return slices.DeleteFunc(members, func(m support.ReviewedMember) bool { return c.Role != "" && m.Role != c.Role })
+// sayTerms says before the first membership what the review can claim. In JSON, the head says it.
+func (c *accessReviewCommand) sayTerms(io streams, pages *listPages[support.ReviewedMember], terms support.ReviewTerms) error {
+	if c.JSON || pages.begun {
+		return nil
+	}
+	out := io.out
+	if c.CSV {
+		out = io.err
+	}
+	if _, err := fmt.Fprintln(out, wrap("Access as of "+health.Instant(terms.At)+". "+terms.Words(), "")); err != nil {
+		return fmt.Errorf("print what the review can claim: %w", err)
+	}
+	return nil
+}
+
+// roleName is the key of a role on the command line, in full; empty for none.
+type roleName string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *roleName) UnmarshalText(text []byte) error {
+	if !clerksync.Storable(string(text)) {
+		return fmt.Errorf("%q is no role: write its key, such as org:admin", text)
+	}
+	*r = roleName(clerksync.RoleKey(string(text)))
+	return nil
+}
+
+// reviewedRoles selects the memberships with one role, and remembers which roles there were.
+type reviewedRoles struct {
+	wanted string          // "" for every role
+	seen   map[string]bool // only if one role is wanted
+}
+
+// selected returns the memberships with the wanted role.
+func (r *reviewedRoles) selected(members []support.ReviewedMember) []support.ReviewedMember {
+	if r.wanted == "" {
+		return members
+	}
+	if r.seen == nil {
+		r.seen = map[string]bool{}
+	}
+	return slices.DeleteFunc(members, func(m support.ReviewedMember) bool {
+		r.seen[m.Role] = true
+		return m.Role != r.wanted
+	})
+}
+
+// check returns an error if no role has the wanted key, as far as the review, the mirror and the
+// policies know. An empty review would then say that all is well.
+func (r *reviewedRoles) check(ctx context.Context, cfg config.Config, db store.DBTX) error {
+	if r.wanted == "" {
+		return nil
+	}
+	known, err := store.EveryRoleKey(ctx, db)
+	if err != nil {
+		return err
+	}
+	if configured, err := cfg.Policy(ctx); err == nil { // one that can't be read names no roles
+		known = slices.AppendSeq(known, maps.Keys(configured.Grants))
+	}
+	known = slices.DeleteFunc(slices.AppendSeq(known, maps.Keys(r.seen)), func(key string) bool { return key == "" })
+	if slices.Contains(known, r.wanted) {
+		return nil
+	}
+	slices.Sort(known)
+	return usageError(fmt.Sprintf("--role: no role has the key %q. Known are %s", r.wanted, strings.Join(slices.Compact(known), ", ")))
 }

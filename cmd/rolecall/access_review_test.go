@@ -76,9 +76,48 @@ func TestAccessReview(t *testing.T) {
 	for _, r := range admins {
 		require.Equal(t, clerksim.RoleAdmin, r["role"])
 	}
+	for _, as := range []string{"admin", "org:admin"} {
+		require.Equal(t, admins, d.records(t, "access-review", "--at", before.Format(time.RFC3339Nano), "--role", as), "as policy and API take it")
+	}
 	require.NotContains(t, d.printed(t, "access-review", "--workspace", "Acme"), "WORKSPACE")
 	text, err := json.Marshal(then.ReviewTerms)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"log_complete_since":null`)
 	require.Contains(t, d.printed(t, "access-review"), "Access as of")
+}
+
+// TestAccessReview_RoleThatNobodyHas: a mistyped role isn't reviewed as one that nobody has.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestAccessReview_RoleThatNobodyHas(t *testing.T) {
+	d := newDesk(t)
+	for _, sql := range []string{
+		`INSERT INTO rolecall.roles (id, key, keys, deleted_at) VALUES ('role_9', 'org:boss', '{"org:chief": [1], "org:boss": [2]}', now())`,
+		`INSERT INTO rolecall.grants VALUES ('org:billing', 'billing:manage') ON CONFLICT DO NOTHING`,
+	} {
+		_, err := d.DB.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	for _, as := range [][]string{{}, {"--csv"}, {"--json"}} {
+		for _, mistyped := range []string{"org:amdin", "Admin", "org:admin ", "member:org", ""} {
+			code, out, errs := runCommand(t, d.env, append([]string{"access-review", "--role", mistyped}, as...)...)
+			require.Equal(t, exitUsage, code, "%q %v: %s", mistyped, as, errs)
+			require.Empty(t, out)
+		}
+		for _, known := range []string{"org:boss", "chief", "billing"} { // deleted, from before, and of the policy
+			code, out, errs := runCommand(t, d.env, append([]string{"access-review", "--role", known}, as...)...)
+			require.Equal(t, exitOK, code, "%s %v: %s", known, as, errs)
+			require.NotContains(t, out, "org_")
+		}
+	}
+	_, _, errs := runCommand(t, d.env, "access-review", "--role", "org:amdin")
+	require.Contains(t, strings.Join(strings.Fields(errs), " "), `no role has the key "org:amdin"`)
+	for _, known := range []string{"org:admin", "org:member", "org:boss", "org:chief", "org:billing"} {
+		require.Contains(t, errs, known)
+	}
+	var none reviewPage
+	d.read(t, &none, "access-review", "--role", "boss")
+	require.NotNil(t, none.Memberships)
+	require.Empty(t, none.Memberships)
+	require.Contains(t, d.printed(t, "access-review", "--role", "boss"), "no memberships")
 }

@@ -20,17 +20,32 @@ type auditCommand struct {
 }
 
 type listAudit struct {
-	Workspace string `placeholder:"WORKSPACE" help:"Only of this workspace: its id, slug or name. By when things happened; without it, by when they were recorded."`
-	Actor     string `placeholder:"USER" help:"Only what this user did, by id, e-mail address or name; or service:NAME or operator:NAME."`
-	Action    string `placeholder:"ACTION" help:"Only this action, such as member.removed."`
-	Target    string `placeholder:"ID" help:"Only about this object, by id (user_…, org_…); or a user's e-mail address."`
-	Since     moment `placeholder:"TIME" help:"Only what happened since then: an age (90m, 7d, 2w), a date or an instant (RFC 3339)."`
-	Until     moment `placeholder:"TIME" help:"Only what happened before then."`
+	Workspace string     `placeholder:"WORKSPACE" help:"Only of this workspace: its id, slug or name. By when things happened; without it, by when they were recorded."`
+	Actor     string     `placeholder:"USER" help:"Only what this user did, by id, e-mail address or name; or service:NAME or operator:NAME."`
+	Action    actionName `placeholder:"ACTION" help:"Only this action, such as member.removed."`
+	Target    string     `placeholder:"ID" help:"Only about this object, by id (user_…, org_…); or a user's e-mail address."`
+	Since     moment     `placeholder:"TIME" help:"Only what happened since then: an age (90m, 7d, 2w), a date or an instant (RFC 3339)."`
+	Until     moment     `placeholder:"TIME" help:"Only what happened before then."`
 	paging
 	listFormat
 
 	Follow bool `xor:"all,after" help:"Then print each entry when it is recorded, until Ctrl-C."`
 }
+
+// actionName is an action on the command line; empty for none.
+type actionName string
+
+// choices returns the actions that Rolecall itself records. Products have their own.
+func (actionName) choices() []string {
+	var names []string
+	for _, action := range clerksync.OwnActions() {
+		names = append(names, string(action))
+	}
+	return names
+}
+
+// Validate refuses an action that no entry can have.
+func (a actionName) Validate() error { return support.CheckAction(string(a)) }
 
 // auditEntry is an entry of the audit log as the command prints it.
 type auditEntry struct {
@@ -157,7 +172,7 @@ func (c *listAudit) run(ctx context.Context, io streams) error {
 
 // selected returns the query, with the ids of those whom the flags name.
 func (c *listAudit) selected(ctx context.Context, db store.DBTX) (q store.AuditQuery, err error) {
-	q = store.AuditQuery{Action: c.Action, Since: c.Since.Time, Until: c.Until.Time}
+	q = store.AuditQuery{Action: string(c.Action), Since: c.Since.Time, Until: c.Until.Time}
 	if q.OrganizationID, err = support.WorkspaceID(ctx, db, c.Workspace); err != nil {
 		return q, err
 	}

@@ -282,12 +282,18 @@ func TestAudit_List(t *testing.T) {
 	require.Empty(t, none.Entries)
 	d.read(t, &none, "audit", "list", "--actor", "operator:ada")
 	require.Empty(t, none.Entries)
+	d.read(t, &none, "audit", "list", "--action", "report.run")
+	require.Empty(t, none.Entries, "a product's action may come later")
+	_, _, errs := runCommand(t, d.env, "audit", "list", "--action", "member.remvoed")
+	require.Contains(t, errs, "member.left, member.removed")
 	d.read(t, &none, "audit", "list", "--until", "7d")
 	require.Empty(t, none.Entries)
 	require.Contains(t, d.printed(t, "audit", "list"), "Clerk doesn't say")
 	require.Contains(t, d.printed(t, "audit", "list", "--workspace", "beta"), "  "+d.ben+"  ben@acme.test\n")
 	require.Equal(t, "Beta", d.records(t, "audit", "list", "--workspace", "beta", "--action", "workspace.created")[0]["workspace_name"])
-	for _, bad := range [][]string{{"--actor", "nobody@acme.test"}, {"--since", "someday"}, {"--follow", "--until", "1h"}, {"--after", "MTI6NA"}} {
+	for _, bad := range [][]string{{"--actor", "nobody@acme.test"}, {"--since", "someday"}, {"--follow", "--until", "1h"}, {"--after", "MTI6NA"},
+		{"--action", "member.remvoed"}, {"--action", "member"}, {"--action", "operator.sweep_orderd"},
+	} {
 		code, _, errs := runCommand(t, d.env, append([]string{"audit", "list"}, bad...)...)
 		require.Equal(t, exitUsage, code, "%v: %s", bad, errs)
 	}

@@ -126,6 +126,17 @@ WHERE id IN (
 -- The keys of Clerk's roles.
 SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key;
 
+-- name: EveryRoleKey :many
+-- The keys that Clerk's roles have or had, deleted ones included, and those of the policy.
+SELECT keys.key::text AS key FROM (
+    SELECT r.key FROM rolecall.roles r
+    UNION
+    SELECT jsonb_object_keys(r.keys) FROM rolecall.roles r
+    UNION
+    SELECT g.role FROM rolecall.grants g
+) keys
+WHERE keys.key <> '' ORDER BY keys.key;
+
 -- name: MembershipOfPair :one
 -- The membership of a user in an organization that counts, even if it has ended or the user is
 -- banned.

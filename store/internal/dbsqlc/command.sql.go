@@ -77,6 +77,38 @@ func (q *Queries) EndCommand(ctx context.Context, db DBTX, arg EndCommandParams)
 	return err
 }
 
+const EveryRoleKey = `-- name: EveryRoleKey :many
+SELECT keys.key::text AS key FROM (
+    SELECT r.key FROM rolecall.roles r
+    UNION
+    SELECT jsonb_object_keys(r.keys) FROM rolecall.roles r
+    UNION
+    SELECT g.role FROM rolecall.grants g
+) keys
+WHERE keys.key <> '' ORDER BY keys.key
+`
+
+// The keys that Clerk's roles have or had, deleted ones included, and those of the policy.
+func (q *Queries) EveryRoleKey(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, EveryRoleKey)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ForgetKey = `-- name: ForgetKey :exec
 DELETE FROM rolecall.commands
 WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'

@@ -1482,7 +1482,7 @@ export interface components {
         IdempotencyKey: string;
         /** @description Only entries of this actor, `user_…` or `service:…`. May be given once, like the other filters. */
         AuditActor: string;
-        /** @description Only entries of this very action. */
+        /** @description Only entries of this very action. One that begins as Rolecall's own do, and that it never records, is refused. */
         AuditAction: string;
         /** @description Only entries about this target, such as a user's id. */
         AuditTarget: string;
@@ -2310,7 +2310,7 @@ export interface operations {
                 max_staleness?: components["parameters"]["MaxStaleness"];
                 /** @description Only entries of this actor, `user_…` or `service:…`. May be given once, like the other filters. */
                 actor?: components["parameters"]["AuditActor"];
-                /** @description Only entries of this very action. */
+                /** @description Only entries of this very action. One that begins as Rolecall's own do, and that it never records, is refused. */
                 action?: components["parameters"]["AuditAction"];
                 /** @description Only entries about this target, such as a user's id. */
                 target?: components["parameters"]["AuditTarget"];
@@ -2492,7 +2492,7 @@ export interface operations {
                 format?: "jsonl" | "csv";
                 /** @description Only entries of this actor, `user_…` or `service:…`. May be given once, like the other filters. */
                 actor?: components["parameters"]["AuditActor"];
-                /** @description Only entries of this very action. */
+                /** @description Only entries of this very action. One that begins as Rolecall's own do, and that it never records, is refused. */
                 action?: components["parameters"]["AuditAction"];
                 /** @description Only entries about this target, such as a user's id. */
                 target?: components["parameters"]["AuditTarget"];

@@ -123,7 +123,10 @@ func (c *Console) auditQuery(ctx context.Context, v *visit, data *auditPage) (q 
 		return q, nil
 	}
 	q.Action = f.Action
-	if q.Actor, err = support.ActorID(ctx, v.db, f.Actor); err == nil {
+	if err = support.CheckAction(f.Action); err == nil {
+		q.Actor, err = support.ActorID(ctx, v.db, f.Actor)
+	}
+	if err == nil {
 		q.Target, err = support.TargetID(ctx, v.db, f.Target)
 	}
 	if err != nil {
@@ -230,8 +233,9 @@ func isUnfound(err error) bool {
 // errors.
 func adviceFor(err error) (string, error) {
 	ambiguous, several := errors.AsType[*support.AmbiguousError](err)
+	_, never := errors.AsType[*support.ActionError](err)
 	switch {
-	case isUnfound(err):
+	case never, isUnfound(err):
 		return sentence(err.Error()), nil
 	case several:
 		ids := []string{}

@@ -2,6 +2,8 @@ package support
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/callmine/rolecall/store"
@@ -42,6 +44,31 @@ func ActorID(ctx context.Context, db store.DBTX, text string) (string, error) {
 		return text, nil
 	}
 	return UserID(ctx, db, text)
+}
+
+// ActionError is the error of an action that no entry can have.
+type ActionError struct{ Action string }
+
+// Error names the actions among which the one that is meant probably is.
+func (e *ActionError) Error() string {
+	area, _, _ := strings.Cut(e.Action, ".")
+	var meant []string
+	for _, own := range clerksync.OwnActions() {
+		if strings.HasPrefix(string(own), area+".") {
+			meant = append(meant, string(own))
+		}
+	}
+	slices.Sort(meant)
+	return fmt.Sprintf("no entry has the action %.80q: those of %s are %s", e.Action, area, strings.Join(meant, ", "))
+}
+
+// CheckAction returns an [*ActionError] if no entry can have an action. Products record actions of
+// their own, under names that Rolecall doesn't use.
+func CheckAction(action string) error {
+	if clerksync.Action(action).Never() {
+		return &ActionError{Action: action}
+	}
+	return nil
 }
 
 // TargetID returns the target that a text names: a user by e-mail address, or else the text itself.
