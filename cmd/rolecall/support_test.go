@@ -196,11 +196,105 @@ func TestMembers(t *testing.T) {
 	require.Contains(t, out, "banned")
 	require.Contains(t, d.records(t, "members", "acme"), map[string]string{
 		"user_id": d.ben, "identifier": "ben@acme.test", "name": "Ben Baker", "role": clerksim.RoleMember, "status": "banned", "invited_by": d.ada,
-		"since": ben.Since.Format(time.RFC3339Nano),
+		"since": ben.Since.Format(time.RFC3339Nano), "manages": "false",
 	})
+	require.True(t, of(d.ada).Manages)
+	require.False(t, ben.Manages)
+	require.Regexp(t, "MANAGES\n(.|\n)*yes", out)
 	code, _, errs := runCommand(t, d.env, "members", "nowhere")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, `"nowhere"`)
+
+	managers := d.records(t, "members", "acme", "--may", "members:manage")
+	require.Len(t, managers, 1)
+	require.Equal(t, []string{d.ada, "true"}, []string{managers[0]["user_id"], managers[0]["manages"]})
+	code, _, errs = runCommand(t, d.env, "members", "acme", "--may", "members:manage")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, errs, "is by ", "whose policy it is")
+	for _, wrong := range []string{"members:mange", "a\x00b"} {
+		code, _, errs = runCommand(t, d.env, "members", "acme", "--may", wrong)
+		require.Equal(t, exitUsage, code, "an empty list would say that nobody may: %s", errs)
+	}
+	_, err = d.DB.Exec(t.Context(), "INSERT INTO rolecall.grants VALUES ('org:boss', 'yachts:sail')")
+	require.NoError(t, err)
+	require.Empty(t, d.records(t, "members", "acme", "--may", "yachts:sail"))
+}
+
+// TestUnknownDateOfJoining_IsNoDay of 1970: Clerk hasn't said when. The list goes on behind it all
+// the same.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestUnknownDateOfJoining_IsNoDay(t *testing.T) {
+	d := newDesk(t)
+	_, err := d.DB.Exec(t.Context(), "UPDATE rolecall.memberships SET created_at = 'epoch'")
+	require.NoError(t, err)
+	type page struct {
+		Members []listedMember `json:"members"`
+		Next    *string        `json:"next"`
+	}
+	var first, second page
+	d.read(t, &first, "members", "acme", "--limit", "1")
+	d.read(t, &second, "members", "acme", "--limit", "1", "--after", *first.Next)
+	require.Nil(t, first.Members[0].Since)
+	require.Nil(t, second.Members[0].Since)
+	require.Nil(t, second.Next)
+	require.NotEqual(t, first.Members[0].UserID, second.Members[0].UserID)
+	require.Empty(t, d.records(t, "members", "acme")[0]["since"])
+	var user shownUser
+	d.read(t, &user, "user", d.ben)
+	require.Len(t, user.Workspaces, 2)
+	require.Nil(t, user.Workspaces[0].Since)
+	require.NoError(t, d.Clerk.RemoveMember(d.beta, d.ben))
+	d.Send(t, d.Clerk.Drain()...)
+	d.Applied(t)
+	_, err = d.DB.Exec(t.Context(), "UPDATE rolecall.memberships SET created_at = 'epoch'")
+	require.NoError(t, err)
+	user = shownUser{}
+	d.read(t, &user, "user", d.ben)
+	require.Nil(t, user.Former[0].Since)
+	require.NotContains(t, d.printed(t, "user", d.ben)+d.printed(t, "members", "acme")+d.printed(t, "user", d.ben, "--csv"), "1970")
+}
+
+// TestUser_OfManyWorkspaces says what isn't listed, and lists it if it is asked to.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestUser_OfManyWorkspaces(t *testing.T) {
+	d := newDesk(t)
+	for _, sql := range []string{
+		`INSERT INTO rolecall.memberships (id, organization_id, user_id, role, created_at)
+			SELECT 'orgmem_m' || n, 'org_m' || n, (SELECT id FROM rolecall.users WHERE identifier = 'adam@beta.test'), 'org:member', '2026-01-01'
+			FROM generate_series(1, 2001) n`,
+		`INSERT INTO rolecall.memberships (id, organization_id, user_id, role, created_at, deleted_at)
+			SELECT 'orgmem_f' || n, 'org_f' || n, (SELECT id FROM rolecall.users WHERE identifier = 'adam@beta.test'), 'org:member', '2026-01-01', '2026-01-02'
+			FROM generate_series(1, 21) n`,
+	} {
+		_, err := d.DB.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	const all = 2001
+	var some, whole shownUser
+	d.read(t, &some, "user", d.adam)
+	require.Len(t, some.Workspaces, mostListed)
+	require.True(t, some.More)
+	require.Len(t, some.Former, mostFormer)
+	require.True(t, some.MoreFormer)
+	d.read(t, &whole, "user", d.adam, "--all")
+	require.Len(t, whole.Workspaces, all)
+	require.False(t, whole.More)
+	distinct := map[string]bool{}
+	for _, w := range whole.Workspaces {
+		distinct[w.WorkspaceID] = true
+	}
+	require.Len(t, distinct, all)
+	for _, as := range [][]string{{}, {"--csv"}} {
+		_, _, errs := runCommand(t, d.env, append([]string{"user", d.adam}, as...)...)
+		require.Contains(t, errs, "more workspaces than these 1000: add --all", "%v", as)
+		require.Equal(t, len(as) == 0, strings.Contains(errs, "Older former memberships"), "CSV has none at all")
+		_, _, errs = runCommand(t, d.env, append([]string{"user", d.adam, "--all"}, as...)...)
+		require.NotContains(t, errs, "more workspaces")
+	}
+	_, _, errs := runCommand(t, d.env, "user", d.ben)
+	require.Empty(t, errs)
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -291,7 +385,8 @@ func TestAudit_List(t *testing.T) {
 	require.Contains(t, d.printed(t, "audit", "list"), "Clerk doesn't say")
 	require.Contains(t, d.printed(t, "audit", "list", "--workspace", "beta"), "  "+d.ben+"  ben@acme.test\n")
 	require.Equal(t, "Beta", d.records(t, "audit", "list", "--workspace", "beta", "--action", "workspace.created")[0]["workspace_name"])
-	for _, bad := range [][]string{{"--actor", "nobody@acme.test"}, {"--since", "someday"}, {"--follow", "--until", "1h"}, {"--after", "MTI6NA"},
+	for _, bad := range [][]string{
+		{"--actor", "nobody@acme.test"}, {"--since", "someday"}, {"--follow", "--until", "1h"}, {"--after", "MTI6NA"},
 		{"--action", "member.remvoed"}, {"--action", "member"}, {"--action", "operator.sweep_orderd"},
 	} {
 		code, _, errs := runCommand(t, d.env, append([]string{"audit", "list"}, bad...)...)

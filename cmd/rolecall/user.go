@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 type userCommand struct {
 	User string `arg:"" help:"The user: an id (user_…), an e-mail address or a name."`
+	All  bool   `help:"List all workspaces, whatever their number. Without it, 1000 at most."`
 	listFormat
 }
 
@@ -36,9 +38,11 @@ type shownUser struct {
 	CreatedAt     *time.Time         `json:"created_at"`
 	DeletedAt     *time.Time         `json:"deleted_at"`
 	SessionsEnded shownSessions      `json:"sessions_ended"`
-	Workspaces    []userWorkspace    `json:"workspaces"` // 1000 at most, the oldest membership first
-	Former        []formerMembership `json:"former"`     // the last 20 that ended
-	Entries       []auditEntry       `json:"entries"`    // the last 20 about the user
+	Workspaces    []userWorkspace    `json:"workspaces"` // the oldest membership first; 1000 at most, unless all are asked for
+	More          bool               `json:"workspaces_more"`
+	Former        []formerMembership `json:"former"` // the last 20 that ended
+	MoreFormer    bool               `json:"former_more"`
+	Entries       []auditEntry       `json:"entries"` // the last 20 about the user, of the instance and of the 50 workspaces joined last
 
 	refusal *support.Refusal
 }
@@ -50,11 +54,11 @@ type shownSessions struct {
 }
 
 type userWorkspace struct {
-	WorkspaceID string    `json:"workspace_id"`
-	Name        string    `json:"name"`
-	Slug        *string   `json:"slug"`
-	Role        string    `json:"role"`
-	Since       time.Time `json:"since"`
+	WorkspaceID string     `json:"workspace_id"`
+	Name        string     `json:"name"`
+	Slug        *string    `json:"slug"`
+	Role        string     `json:"role"`
+	Since       *time.Time `json:"since"` // null: Clerk hasn't said since when
 }
 
 type formerMembership struct {
@@ -75,7 +79,7 @@ func membershipColumns[T any](of func(T) userWorkspace) []column[T] {
 		{name: "workspace_id", cell: func(w T) string { return of(w).WorkspaceID }},
 		{name: "slug", kind: onlyData, cell: func(w T) string { return orEmpty(of(w).Slug) }},
 		{name: "role", cell: func(w T) string { return of(w).Role }},
-		dayColumn("since", func(w T) *time.Time { return new(of(w).Since) }),
+		dayColumn("since", func(w T) *time.Time { return of(w).Since }),
 	}
 }
 
@@ -91,22 +95,39 @@ func (c *userCommand) run(ctx context.Context, io streams) error {
 	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		var user shownUser
 		err := db.Snapshot(ctx, func(tx store.DBTX) (err error) {
-			user, err = readUser(ctx, tx, c.User)
+			user, err = readUser(ctx, tx, c.User, c.All)
 			return err
 		})
 		switch {
 		case err != nil:
 			return err
 		case c.JSON || c.CSV:
-			return userWorkspaceColumns().print(io.out, c.listFormat, user.Workspaces, user)
+			err = userWorkspaceColumns().print(io.out, c.listFormat, user.Workspaces, user)
 		default:
-			return printUser(io.out, user)
+			err = printUser(io.out, user)
 		}
+		return errors.Join(err, c.sayMore(io.err, user))
 	})
 }
 
+// sayMore says what isn't listed. JSON says that itself.
+func (c *userCommand) sayMore(out io.Writer, user shownUser) error {
+	var notes string
+	if user.More {
+		notes += fmt.Sprintf("There are more workspaces than these %d: add --all\n", len(user.Workspaces))
+	}
+	if user.MoreFormer && !c.CSV {
+		notes += "Older former memberships aren't listed: rolecall audit list --target " + user.ID + " --action member.removed\n"
+	}
+	if c.JSON || notes == "" {
+		return nil
+	}
+	_, err := io.WriteString(out, notes)
+	return err
+}
+
 // readUser reads all that the command shows of the user whom a text names.
-func readUser(ctx context.Context, db store.DBTX, text string) (shownUser, error) {
+func readUser(ctx context.Context, db store.DBTX, text string, all bool) (shownUser, error) {
 	found, err := support.FindUser(ctx, db, text)
 	if err != nil {
 		return shownUser{}, err
@@ -117,7 +138,7 @@ func readUser(ctx context.Context, db store.DBTX, text string) (shownUser, error
 	}
 	user := shownUser{
 		ID: u.ID, Identifier: u.Identifier, Name: strings.TrimSpace(orEmpty(u.FirstName) + " " + orEmpty(u.LastName)),
-		Known: u.Known, CreatedAt: u.CreatedAt, DeletedAt: u.DeletedAt, refusal: u.Refusal,
+		Known: u.Known, MoreFormer: u.MoreFormer, CreatedAt: u.CreatedAt, DeletedAt: u.DeletedAt, refusal: u.Refusal,
 		Workspaces: []userWorkspace{}, Former: []formerMembership{},
 		SessionsEnded: shownSessions{Count: u.EndedSessions.N, AtLeast: u.EndedSessions.AtLeast},
 	}
@@ -127,6 +148,17 @@ func readUser(ctx context.Context, db store.DBTX, text string) (shownUser, error
 	if !u.LastEnded.IsZero() {
 		user.SessionsEnded.LastAt = new(u.LastEnded.UTC())
 	}
+	for all && u.Next != nil {
+		further, err := store.DirectoryMemberships(ctx, db, u.ID, *u.Next, mostListed)
+		if err != nil {
+			return shownUser{}, err
+		}
+		u.Present, u.Next = append(u.Present, further...), nil
+		if len(further) == mostListed {
+			u.Next = new(further[mostListed-1].Position())
+		}
+	}
+	user.More = u.Next != nil
 	for _, m := range u.Present {
 		user.Workspaces = append(user.Workspaces, userWorkspaceOf(m))
 	}
@@ -138,7 +170,7 @@ func readUser(ctx context.Context, db store.DBTX, text string) (shownUser, error
 }
 
 func userWorkspaceOf(m store.DirectoryMembership) userWorkspace {
-	return userWorkspace{WorkspaceID: m.OrganizationID, Name: m.Name, Slug: m.Slug, Role: m.Role, Since: m.JoinedAt.UTC()}
+	return userWorkspace{WorkspaceID: m.OrganizationID, Name: m.Name, Slug: m.Slug, Role: m.Role, Since: support.JoinedAt(m.JoinedAt)}
 }
 
 // printUser prints a user for people.

@@ -598,7 +598,10 @@ export interface components {
             identifier: string | null;
             first_name: string | null;
             last_name: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description 1970-01-01T00:00:00Z until Clerk has said when.
+             */
             joined_at: string;
         };
         Members: {
@@ -614,7 +617,10 @@ export interface components {
             status: "pending" | "accepted" | "revoked" | "expired";
             /** @description Null if Clerk doesn't say. */
             invited_by: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description 1970-01-01T00:00:00Z until Clerk has said when.
+             */
             created_at: string;
             /**
              * Format: date-time

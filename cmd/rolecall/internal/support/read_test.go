@@ -89,6 +89,24 @@ func TestReadWorkspace(t *testing.T) {
 	require.Len(t, m.Page, 1)
 	require.False(t, m.Page[0].Manages)
 	require.Nil(t, m.Next)
+	grants, err := store.Grants(t.Context(), pool)
+	require.NoError(t, err)
+	for may, want := range map[string][]string{
+		"members:manage": {"user_jane", "user_maria"}, "reports:read": nil,
+	} {
+		for limit := 1; limit < 4; limit++ {
+			var got []string
+			for after := new(store.Position{}); after != nil; after = m.Next {
+				m, err = support.SearchMembers(t.Context(), pool, found, support.MemberSearch{Grants: grants, May: may}, *after, limit)
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(m.Page), limit)
+				for _, one := range m.Page {
+					got = append(got, one.ID)
+				}
+			}
+			require.Equal(t, want, got, "%s by %d", may, limit)
+		}
+	}
 	gone := found
 	gone.DeletedAt = new(time.Now())
 	m, err = support.ReadMembers(t.Context(), pool, gone, store.Position{}, 3)

@@ -3,6 +3,7 @@ package support
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/callmine/rolecall/store"
 )
@@ -17,6 +18,15 @@ func Name(p store.Person) string {
 		return identifier
 	}
 	return p.ID
+}
+
+// JoinedAt returns when a membership began; nil if Clerk hasn't said when. The mirror then has an
+// instant of 1970, by which its lists are ordered.
+func JoinedAt(at time.Time) *time.Time {
+	if at.Unix() <= 0 {
+		return nil
+	}
+	return new(at.UTC())
 }
 
 // WorkspaceName returns a workspace's name, or its id if it has none.

@@ -23,33 +23,66 @@ type Members struct {
 	Next *store.Position // where the next page begins; nil: this is the last one
 }
 
+// MemberSearch says which members of a workspace are listed, and what they may do.
+type MemberSearch struct {
+	Grants clerksync.Grants // the policy
+	May    string           // only members who may use this permission; "" for all
+}
+
 // ReadMembers returns at most limit members of a workspace in the order of joining, after the given
-// position. Those who may not act are listed, too.
-func ReadMembers(ctx context.Context, db store.DBTX, workspace store.DirectoryWorkspace, after store.Position, limit int) (m Members, err error) {
+// position. Those who may not act are listed, too. Who manages follows from the policy that the
+// database has.
+func ReadMembers(ctx context.Context, db store.DBTX, workspace store.DirectoryWorkspace, after store.Position, limit int) (Members, error) {
 	grants, err := store.Grants(ctx, db)
 	if err != nil {
-		return m, err
+		return Members{}, err
 	}
-	listed, err := store.DirectoryMembers(ctx, db, workspace.ID, after, limit+1)
-	if err != nil {
-		return m, err
+	return SearchMembers(ctx, db, workspace, MemberSearch{Grants: grants}, after, limit)
+}
+
+// searchedMembers is how many members are read at a time if some of them are searched.
+const searchedMembers = 1000
+
+// SearchMembers returns at most limit of the members that are searched, as [ReadMembers] does.
+func SearchMembers(
+	ctx context.Context, db store.DBTX, workspace store.DirectoryWorkspace, search MemberSearch, after store.Position, limit int,
+) (m Members, err error) {
+	read := limit + 1
+	if search.May != "" {
+		read = max(read, searchedMembers)
 	}
-	if len(listed) > limit {
-		listed = listed[:limit]
-		last := listed[limit-1]
-		m.Next = &store.Position{At: last.JoinedAt, ID: last.MembershipID}
-	}
-	for _, one := range listed {
-		standing := clerksync.Standing{
-			EverMember: true, Member: true, OrganizationDead: workspace.DeletedAt != nil, Role: one.Role, Permissions: one.Permissions,
-			User: clerksync.UserStatus{Dead: one.DeletedAt != nil, Banned: one.Banned, Deprovisioned: one.Deprovisioned},
+	for {
+		listed, err := store.DirectoryMembers(ctx, db, workspace.ID, after, read)
+		if err != nil {
+			return m, err
 		}
-		m.Page = append(m.Page, Member{
-			DirectoryMember: one, Status: Status(one.DeletedAt != nil, one.Banned, one.Deprovisioned),
-			Manages: grants.Decide(standing, policy.MembersManage).Allowed,
-		})
+		for _, one := range listed {
+			standing := clerksync.Standing{
+				EverMember: true, Member: true, OrganizationDead: workspace.DeletedAt != nil, Role: one.Role, Permissions: one.Permissions,
+				User: clerksync.UserStatus{Dead: one.DeletedAt != nil, Banned: one.Banned, Deprovisioned: one.Deprovisioned},
+			}
+			if search.May != "" && !search.Grants.Decide(standing, search.May).Allowed {
+				continue
+			}
+			if len(m.Page) == limit {
+				m.Next = new(m.Page[limit-1].position())
+				return m, nil
+			}
+			m.Page = append(m.Page, Member{
+				DirectoryMember: one, Status: Status(one.DeletedAt != nil, one.Banned, one.Deprovisioned),
+				Manages: search.Grants.Decide(standing, policy.MembersManage).Allowed,
+			})
+		}
+		if len(listed) < read {
+			return m, nil
+		}
+		after = Member{DirectoryMember: listed[len(listed)-1]}.position()
 	}
-	return m, nil
+}
+
+// position returns the member's place in the list.
+func (m Member) position() store.Position {
+	return store.Position{At: m.JoinedAt, ID: m.MembershipID}
 }
 
 // Invitations is one page of a workspace's open invitations.
