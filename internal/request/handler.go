@@ -14,6 +14,8 @@ type Ended struct {
 	Bytes  int64 // of the answer's body
 	Took   time.Duration
 	Waited time.Duration // the part of it in which the request waited for something to happen
+	// Streamed says that the answer went in parts, as fast as its reader took them.
+	Streamed bool
 }
 
 // Handler gives each request its [Record], and the record's id to the answer. When a request has
@@ -45,7 +47,7 @@ type exchange struct {
 
 // ended tells how the request ended.
 func (x *exchange) ended(method string) Ended {
-	e := Ended{Status: x.writer.status, Bytes: x.writer.bytes, Took: time.Since(x.record.Began)}
+	e := Ended{Status: x.writer.status, Bytes: x.writer.bytes, Streamed: x.writer.streamed, Took: time.Since(x.record.Began)}
 	if x.answered {
 		x.writer.begin(http.StatusOK) // net/http answers so if the handler wrote nothing
 		e.Status = x.writer.status
@@ -81,10 +83,11 @@ func (c *recordContext) Value(key any) any {
 type writer struct {
 	http.ResponseWriter
 
-	sender context.Context //nolint:containedctx // of the request: it ends when the sender goes
-	status int             // 0 until the answer begins
-	gone   bool            // the sender had gone before the answer began
-	bytes  int64
+	sender   context.Context //nolint:containedctx // of the request: it ends when the sender goes
+	status   int             // 0 until the answer begins
+	gone     bool            // the sender had gone before the answer began
+	bytes    int64
+	streamed bool
 }
 
 // begin notes the beginning of the answer.
@@ -107,6 +110,13 @@ func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// FlushError implements what [http.ResponseController] looks for.
+func (w *writer) FlushError() error {
+	w.begin(http.StatusOK)
+	w.streamed = true
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Unwrap lets [http.ResponseController] find the server's own writer.

@@ -24,6 +24,7 @@ const (
 var (
 	ClosePool   = closePool
 	Connections = connections
+	LogSlow     = logSlow
 )
 
 // Pools are the pools of a running service; nil where the process doesn't need one.

@@ -97,7 +97,7 @@ func (h logLimiter) Handle(ctx context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool { kind.note(a); return true })
 	switch {
 	case kind.named:
-	case kind.ofDB && !kind.ofSender, kind.byRiver && h.kinds.inTrouble():
+	case kind.ofDB && !kind.ofSender, (kind.byRiver || kind.message == slowRequest) && h.kinds.inTrouble():
 		if h.kinds.troubled(kind) {
 			return nil
 		}

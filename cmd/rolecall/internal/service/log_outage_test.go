@@ -35,6 +35,7 @@ func TestLogLimit_CountsWhatAnOutageLeavesOut(t *testing.T) {
 				logger.With("logged_by", "river").Error(fmt.Sprintf("river %d", kind), "err", "failed to connect to `database=rolecall`: refused")
 			}
 			logger.With("logged_by", "river").Warn("river: stepping down")
+			logger.Warn("slow request", "status", 0)
 			logger.Error("delivery quarantined", "svix_id", n, "error", io.ErrUnexpectedEOF)
 			logger.Warn("caller refused", "reason", "expired")
 			<-time.After(time.Second)
@@ -57,10 +58,11 @@ func TestLogLimit_CountsWhatAnOutageLeavesOut(t *testing.T) {
 		line := log.String()[strings.LastIndex(log.String()[:at], "\n")+1:]
 		require.NoError(t, json.NewDecoder(strings.NewReader(line)).Decode(&summary))
 		require.NotContains(t, strings.SplitN(line, "\n", 2)[0], "logged_by")
-		require.Equal(t, 13*60-5, summary.LeftOut)
+		require.Equal(t, 14*60-5, summary.LeftOut)
 		require.Equal(t, 59, summary.Lines["kind 0"])
 		require.Equal(t, 60, summary.Lines["river 5"])
 		require.Equal(t, 60, summary.Lines["river: stepping down"])
+		require.Equal(t, 60, summary.Lines["slow request"])
 	})
 }
 

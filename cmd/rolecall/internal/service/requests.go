@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,8 +24,26 @@ func (s *Service) watched(handler http.Handler) http.Handler {
 		if s.cfg.AccessLog {
 			s.logAccess(ctx, r, e)
 		}
+		logSlow(ctx, s.logger, r, e)
 	})
 	return s.tracing.Handler(counted, func(r *http.Request) bool { return r.URL.EscapedPath() == webhookPath })
+}
+
+const (
+	// slowAfter is how long a request may work before a line says so. It is a hundred times what
+	// decisions take, and less than callers wait.
+	slowAfter   = time.Second
+	slowRequest = "slow request"
+)
+
+// logSlow warns of a slow request, so that it is found by its id. A failed one has a line of its
+// own; a stream takes as long as its reader.
+func logSlow(ctx context.Context, logger *slog.Logger, r *request.Record, e request.Ended) {
+	took := e.Took - e.Waited
+	if took < slowAfter || e.Streamed || e.Status >= http.StatusInternalServerError {
+		return
+	}
+	logger.LogAttrs(ctx, slog.LevelWarn, slowRequest, slog.Int("status", e.Status), slog.Float64("seconds", took.Seconds()), slog.String("caller", r.Caller()))
 }
 
 // logAccess writes the access log's line of a request.

@@ -1,17 +1,25 @@
 package service_test
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/request"
+	"github.com/callmine/rolecall/internal/testlog"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -146,4 +154,48 @@ func TestCommands_LeadToTheirRequest(t *testing.T) {
 	lines := logged(t, b, "command ended", id)
 	require.Len(t, lines, 1)
 	require.Equal(t, []any{entries[0].Cause, "done", workspace, member}, []any{lines[0]["command_id"], lines[0]["state"], lines[0]["workspace_id"], lines[0]["target"]})
+}
+
+// TestRequests_SlowOnesAreLogged with their ids and how long they worked, also if their senders had
+// gone. What waited for changes, streamed or failed is no slow request.
+func TestRequests_SlowOnesAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &testlog.Lines{}
+		logger := slog.New(request.Log(slog.NewJSONHandler(log, nil)))
+		gone, leave := context.WithCancel(t.Context())
+		work := func(d time.Duration) { <-time.After(d) }
+		for name, handler := range map[string]http.HandlerFunc{
+			"slow":  func(http.ResponseWriter, *http.Request) { work(1500 * time.Millisecond) },
+			"gone":  func(http.ResponseWriter, *http.Request) { work(2 * time.Second); leave() },
+			"quick": func(http.ResponseWriter, *http.Request) { work(900 * time.Millisecond) },
+			"waits": func(_ http.ResponseWriter, r *http.Request) {
+				work(25 * time.Second)
+				request.Of(r.Context()).Waited(24500 * time.Millisecond)
+			},
+			"streams": func(w http.ResponseWriter, _ *http.Request) {
+				work(2 * time.Second)
+				_ = http.NewResponseController(w).Flush()
+			},
+			"fails": func(w http.ResponseWriter, _ *http.Request) { work(5 * time.Second); w.WriteHeader(http.StatusServiceUnavailable) },
+		} {
+			sender := t.Context()
+			if name == "gone" {
+				sender = gone
+			}
+			r := httptest.NewRequestWithContext(sender, http.MethodGet, "/v1/me", http.NoBody)
+			r.Header.Set("X-Request-Id", name)
+			request.Handler(handler, func(ctx context.Context, r *request.Record, e request.Ended) {
+				service.LogSlow(ctx, logger, r, e)
+			}).ServeHTTP(httptest.NewRecorder(), r)
+		}
+		told := map[any]any{}
+		for text := range strings.Lines(log.String()) {
+			var line map[string]any
+			require.NoError(t, json.Unmarshal([]byte(text), &line))
+			require.Equal(t, []any{"WARN", "slow request", "/v1/me", "none"}, []any{line["level"], line["msg"], line["path"], line["caller"]})
+			told[line["request_id"]] = []any{line["status"], line["seconds"]}
+		}
+		require.Equal(t, map[any]any{"slow": []any{200.0, 1.5}, "gone": []any{0.0, 2.0}}, told)
+	})
 }
