@@ -297,6 +297,10 @@ func TestFailover_OldPrimaryNamedBesideTheNewOneAnswersNothing(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return primary.Value("rolecall", sessions) == "0" }, 20*time.Second, 10*time.Millisecond,
 		"no session is left with the old one")
+	require.Eventually(t, func() bool {
+		read, err := store.ReadStatus(t.Context(), b.Service.Pools().Admins)
+		return err == nil && !read.DatabaseChangedAt.IsZero()
+	}, 20*time.Second, 10*time.Millisecond, "it is noted")
 	swept(t, b.Service.Pools().Admins)
 	require.Contains(t, b.Log.String(), "the database is another one than before")
 }
