@@ -49,6 +49,20 @@ func judged(t *testing.T, d *desk, workspaces int) {
 	require.NoError(t, err)
 }
 
+// TestWorkspaces_DuringTheFirstFill: a sweep lists workspaces before their members. None is said to
+// be without a manager: that is told once a finding has settled.
+func TestWorkspaces_DuringTheFirstFill(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.signIn(t)
+	_, err := d.DB.Exec(t.Context(), `INSERT INTO rolecall.organizations (id, name, created_at) VALUES ('org_early', 'North', '2020-01-01')`)
+	require.NoError(t, err)
+	_, list, found := strings.Cut(d.get(t, "/workspaces").text, `<div id="workspaces"`)
+	require.True(t, found)
+	require.Contains(t, list, "org_early")
+	require.NotContains(t, list, `class="tag`)
+}
+
 // TestAttention_ListsInPages what holds now, and links to each workspace.
 func TestAttention_ListsInPages(t *testing.T) {
 	t.Parallel()
