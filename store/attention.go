@@ -59,7 +59,8 @@ type Attention struct {
 
 	Needs []NeedSince // in the order of [clerksync.Needs]; those that have settled and still hold
 	// Found is when the needs were found, if the workspace has too many members to judge it again.
-	// Then the roster has only Members and SeatLimit. It is zero if the workspace was judged just now.
+	// Then the roster has only Members and the limit of Seats. It is zero if the workspace was judged
+	// just now.
 	Found time.Time
 }
 
@@ -206,7 +207,7 @@ func addFound(ctx context.Context, db DBTX, to map[string]Attention, sizes []dbs
 	for _, s := range sizes {
 		a := Attention{Needs: settled(rows, s.ID, needs), Found: round.EndedAt}
 		a.OrganizationID, a.Name, a.Slug, a.CreatedAt = s.ID, s.Name, s.Slug, s.CreatedAt
-		a.Members, a.SeatLimit, a.NoneCanManage = s.Members, max(0, s.MaxMemberships), rules.noneCanManage
+		a.Members, a.Seats.Limit, a.NoneCanManage = s.Members, max(0, s.MaxMemberships), rules.noneCanManage
 		to[s.ID] = a
 	}
 	return nil

@@ -155,7 +155,7 @@ func TestWorkspaceAttention_HasAllNeeds(t *testing.T) {
 	}
 	a, err := store.WorkspaceAttention(t.Context(), pool, "org_1")
 	require.NoError(t, err)
-	require.Equal(t, clerksync.Roster{Members: 4, Managers: 1, UnknownRole: 2, SeatLimit: 3}, a.Roster)
+	require.Equal(t, clerksync.Roster{Members: 4, Managers: 1, UnknownRole: 2, Seats: clerksync.Seats{Taken: 4, Limit: 3}}, a.Roster)
 	var needs []clerksync.Need
 	for _, n := range a.Needs {
 		needs = append(needs, n.Need)

@@ -35,9 +35,9 @@ const (
 	// managersLooked is among how many other members those are looked for who may manage members. They
 	// mostly joined first: the very first one made the workspace.
 	managersLooked = 1000
-	// seatsCounted bounds what it costs to count the memberships of a workspace with a limit: about a
-	// millisecond for each thousand.
-	seatsCounted = 10_000
+	// seatsCounted bounds what it costs to count the memberships of a workspace with a limit: some
+	// milliseconds.
+	seatsCounted = 2000
 )
 
 func provenanceOf(r dbsqlc.ProvenanceRow) clerksync.Provenance {

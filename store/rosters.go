@@ -117,7 +117,7 @@ func (r *rules) rosters(ctx context.Context, db DBTX, organizationIDs []string) 
 			return nil, errRulesMoved
 		}
 		w := WorkspaceRoster{OrganizationID: row.ID, Name: row.Name, Slug: row.Slug, CreatedAt: row.CreatedAt}
-		w.Members, w.SeatLimit, w.ExpiredInvitations = row.Members, max(0, row.MaxMemberships), row.ExpiredInvitations
+		w.Members, w.Seats, w.ExpiredInvitations = row.Members, clerksync.Seats{Taken: row.Seats, Limit: max(0, row.MaxMemberships)}, row.ExpiredInvitations
 		w.NoneCanManage = r.noneCanManage
 		if err := r.count(&w.Roster, row.Groups); err != nil {
 			return nil, err

@@ -29,6 +29,7 @@ func TestLaw_Rosters_AgreeWithDecide(t *testing.T) {
 			changeRoles(t, pool)
 			changeAccounts(t, pool)
 		}
+		exec(t, pool, "UPDATE rolecall.organizations SET max_memberships = 1 WHERE id = 'org_1'")
 		requireAsDecided(t, pool)
 	})
 }
@@ -70,6 +71,9 @@ func requireAsDecided(t *rapid.T, pool *pgxpool.Pool) {
 			if grants.Decide(standings[0], "").Allowed {
 				want.Members++
 			}
+			if limited := id == "org_1"; limited && standings[0].Member && !standings[0].User.Dead {
+				want.Seats.Taken++ // Clerk counts the banned and the deprovisioned
+			}
 			switch d := grants.Decide(standings[0], clerksync.MembersManage); {
 			case d.Allowed:
 				want.Managers++
@@ -78,6 +82,7 @@ func requireAsDecided(t *rapid.T, pool *pgxpool.Pool) {
 			}
 		}
 		got := rosters[i]
-		require.Equal(t, []any{id, want.Members, want.Managers, want.UnknownRole}, []any{got.OrganizationID, got.Members, got.Managers, got.UnknownRole})
+		require.Equal(t, []any{id, want.Members, want.Managers, want.UnknownRole, want.Seats.Taken},
+			[]any{got.OrganizationID, got.Members, got.Managers, got.UnknownRole, got.Seats.Taken})
 	}
 }

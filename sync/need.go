@@ -13,7 +13,7 @@ type Need string
 const (
 	NeedNoManager          Need = "no_manager"          // no member may manage members; it may have no member at all
 	NeedSingleManager      Need = "single_manager"      // exactly one member may manage members
-	NeedOverSeatLimit      Need = "over_seat_limit"     // it has more members than Clerk allows it
+	NeedOverSeatLimit      Need = "over_seat_limit"     // it has more memberships than Clerk allows it
 	NeedUnknownRole        Need = "unknown_role"        // the role of some members grants them nothing
 	NeedExpiredInvitations Need = "expired_invitations" // some invitations have expired, and weren't repeated
 )
@@ -28,12 +28,12 @@ func Needs() []Need {
 func (n Need) AboutManagers() bool { return n == NeedNoManager || n == NeedSingleManager }
 
 // Roster says of a workspace what its needs depend on. It counts members who may act: see
-// [Grants.Decide].
+// [Grants.Decide]. Seats are the exception.
 type Roster struct {
 	Members            int64
 	Managers           int64 // members who may use MembersManage
 	UnknownRole        int64 // members to whom every permission is refused with ReasonUnknownRole
-	SeatLimit          int64 // how many memberships Clerk allows; 0 if any number, or if it isn't known
+	Seats              Seats // as Clerk counts them; Taken is 0 without a limit
 	ExpiredInvitations int64 // that expired within [ExpiredFor], and whose address wasn't invited again
 
 	// NoneCanManage says that no role of any workspace has MembersManage. Then the policy is
@@ -55,7 +55,7 @@ func (r Roster) Needs() []Need {
 		{NeedNoManager, r.Managers == 0 && !r.NoneCanManage},
 		{NeedSingleManager, r.Managers == 1},
 		{NeedUnknownRole, r.UnknownRole > 0},
-		{NeedOverSeatLimit, r.SeatLimit > 0 && r.Members > r.SeatLimit},
+		{NeedOverSeatLimit, r.Seats.Limit > 0 && r.Seats.Taken > r.Seats.Limit},
 		{NeedExpiredInvitations, r.ExpiredInvitations > 0},
 	} {
 		if n.is {

@@ -26,12 +26,13 @@ func TestRoster_Needs(t *testing.T) {
 		"no manager":                     {clerksync.Roster{Members: 9}, []clerksync.Need{clerksync.NeedNoManager}},
 		"a single one":                   {clerksync.Roster{Members: 9, Managers: 1}, []clerksync.Need{clerksync.NeedSingleManager}},
 		"a policy without managers":      {clerksync.Roster{Members: 9, NoneCanManage: true}, nil},
-		"a full workspace":               {with(func(r *clerksync.Roster) { r.SeatLimit = 9 }), nil},
-		"one member too many":            {with(func(r *clerksync.Roster) { r.SeatLimit = 8 }), []clerksync.Need{clerksync.NeedOverSeatLimit}},
+		"a full workspace":               {with(func(r *clerksync.Roster) { r.Seats = clerksync.Seats{Taken: 9, Limit: 9} }), nil},
+		"one member too many":            {with(func(r *clerksync.Roster) { r.Seats = clerksync.Seats{Taken: 9, Limit: 8} }), []clerksync.Need{clerksync.NeedOverSeatLimit}},
+		"a banned member too many":       {with(func(r *clerksync.Roster) { r.Seats = clerksync.Seats{Taken: 10, Limit: 9} }), []clerksync.Need{clerksync.NeedOverSeatLimit}},
 		"a role that grants nothing":     {with(func(r *clerksync.Roster) { r.UnknownRole = 1 }), []clerksync.Need{clerksync.NeedUnknownRole}},
 		"an invitation that has expired": {with(func(r *clerksync.Roster) { r.ExpiredInvitations = 1 }), []clerksync.Need{clerksync.NeedExpiredInvitations}},
 		"several at once": {
-			clerksync.Roster{Members: 9, UnknownRole: 9, SeatLimit: 1, ExpiredInvitations: 1},
+			clerksync.Roster{Members: 9, UnknownRole: 9, Seats: clerksync.Seats{Taken: 9, Limit: 1}, ExpiredInvitations: 1},
 			[]clerksync.Need{clerksync.NeedNoManager, clerksync.NeedUnknownRole, clerksync.NeedOverSeatLimit, clerksync.NeedExpiredInvitations},
 		},
 	} {

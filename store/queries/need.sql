@@ -34,8 +34,9 @@ ORDER BY o.id LIMIT @page_size::integer;
 -- What the needs of live workspaces depend on, as of one moment, which also has the stamp of the rules. Members who may act are
 -- grouped by role. Those are left out of whose role's key is plain: the caller knows that it neither lets manage members nor grants
 -- nothing. Of keys that no role ever had, the membership's own permissions count. Of keys that several roles had, it counts when the
--- membership got its role.
+-- membership got its role. Where Clerk limits the memberships, those of accounts that may not act are counted, too, as Clerk does.
 SELECT o.id, o.name, o.slug, coalesce(o.max_memberships, 0)::bigint AS max_memberships, o.created_at, coalesce(c.members, 0)::bigint AS members,
+    (CASE WHEN o.max_memberships > 0 THEN coalesce(c.members, 0) + refused.members ELSE 0 END)::bigint AS seats,
     coalesce(acting.groups, '[]')::json AS groups, invited.expired::bigint AS expired_invitations,
     (SELECT s.stamp FROM rolecall.rules_stamp s)::text AS stamp
 FROM rolecall.organizations o
@@ -53,6 +54,17 @@ CROSS JOIN LATERAL (
         GROUP BY 1, 2, 3
     ) g
 ) acting
+CROSS JOIN LATERAL (
+    SELECT count(*) AS members FROM rolecall.memberships m
+    JOIN LATERAL (SELECT a.deleted_at, a.banned, a.deprovisioned FROM rolecall.users a WHERE a.id = m.user_id OFFSET 0) u ON true
+    WHERE o.max_memberships > 0 AND m.organization_id = o.id AND m.deleted_at IS NULL AND NOT m.followed
+        -- Mostly no account is refused. This condition, which Postgres looks at once, then spares the reading of all accounts.
+        AND coalesce(c.members, 0) < (
+            SELECT count(*) FROM rolecall.memberships present
+            WHERE present.organization_id = o.id AND present.deleted_at IS NULL AND NOT present.followed
+        )
+        AND u.deleted_at IS NULL AND (u.banned OR u.deprovisioned)
+) refused
 CROSS JOIN LATERAL (
     SELECT count(*) AS expired
     FROM (

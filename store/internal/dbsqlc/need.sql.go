@@ -200,6 +200,7 @@ func (q *Queries) NextWorkspaces(ctx context.Context, db DBTX, arg NextWorkspace
 
 const Rosters = `-- name: Rosters :many
 SELECT o.id, o.name, o.slug, coalesce(o.max_memberships, 0)::bigint AS max_memberships, o.created_at, coalesce(c.members, 0)::bigint AS members,
+    (CASE WHEN o.max_memberships > 0 THEN coalesce(c.members, 0) + refused.members ELSE 0 END)::bigint AS seats,
     coalesce(acting.groups, '[]')::json AS groups, invited.expired::bigint AS expired_invitations,
     (SELECT s.stamp FROM rolecall.rules_stamp s)::text AS stamp
 FROM rolecall.organizations o
@@ -217,6 +218,17 @@ CROSS JOIN LATERAL (
         GROUP BY 1, 2, 3
     ) g
 ) acting
+CROSS JOIN LATERAL (
+    SELECT count(*) AS members FROM rolecall.memberships m
+    JOIN LATERAL (SELECT a.deleted_at, a.banned, a.deprovisioned FROM rolecall.users a WHERE a.id = m.user_id OFFSET 0) u ON true
+    WHERE o.max_memberships > 0 AND m.organization_id = o.id AND m.deleted_at IS NULL AND NOT m.followed
+        -- Mostly no account is refused. This condition, which Postgres looks at once, then spares the reading of all accounts.
+        AND coalesce(c.members, 0) < (
+            SELECT count(*) FROM rolecall.memberships present
+            WHERE present.organization_id = o.id AND present.deleted_at IS NULL AND NOT present.followed
+        )
+        AND u.deleted_at IS NULL AND (u.banned OR u.deprovisioned)
+) refused
 CROSS JOIN LATERAL (
     SELECT count(*) AS expired
     FROM (
@@ -245,6 +257,7 @@ type RostersRow struct {
 	MaxMemberships     int64           `json:"max_memberships"`
 	CreatedAt          *time.Time      `json:"created_at"`
 	Members            int64           `json:"members"`
+	Seats              int64           `json:"seats"`
 	Groups             json.RawMessage `json:"groups"`
 	ExpiredInvitations int64           `json:"expired_invitations"`
 	Stamp              string          `json:"stamp"`
@@ -253,7 +266,7 @@ type RostersRow struct {
 // What the needs of live workspaces depend on, as of one moment, which also has the stamp of the rules. Members who may act are
 // grouped by role. Those are left out of whose role's key is plain: the caller knows that it neither lets manage members nor grants
 // nothing. Of keys that no role ever had, the membership's own permissions count. Of keys that several roles had, it counts when the
-// membership got its role.
+// membership got its role. Where Clerk limits the memberships, those of accounts that may not act are counted, too, as Clerk does.
 func (q *Queries) Rosters(ctx context.Context, db DBTX, arg RostersParams) ([]RostersRow, error) {
 	rows, err := db.Query(ctx, Rosters,
 		arg.Named,
@@ -276,6 +289,7 @@ func (q *Queries) Rosters(ctx context.Context, db DBTX, arg RostersParams) ([]Ro
 			&i.MaxMemberships,
 			&i.CreatedAt,
 			&i.Members,
+			&i.Seats,
 			&i.Groups,
 			&i.ExpiredInvitations,
 			&i.Stamp,

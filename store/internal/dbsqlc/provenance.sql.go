@@ -84,7 +84,8 @@ LEFT JOIN LATERAL (
     SELECT greatest((SELECT c.members FROM rolecall.member_counts c WHERE c.organization_id = o.id), (
         SELECT count(*) FROM (
             SELECT FROM rolecall.memberships taken
-            WHERE taken.organization_id = o.id AND taken.deleted_at IS NULL AND NOT taken.followed
+            LEFT JOIN LATERAL (SELECT a.deleted_at FROM rolecall.users a WHERE a.id = taken.user_id OFFSET 0) u ON true
+            WHERE taken.organization_id = o.id AND taken.deleted_at IS NULL AND NOT taken.followed AND u.deleted_at IS NULL
             LIMIT $5::integer
         ) counted
     )) AS taken

@@ -49,7 +49,7 @@ func wordsOf(need clerksync.Need) needWords {
 	case clerksync.NeedOverSeatLimit:
 		return needWords{
 			Name:    "Over the seat limit",
-			Meaning: "These workspaces have more members than Clerk allows them. That comes about when the limit is lowered. Rolecall admits all of them, and Clerk refuses new members.",
+			Meaning: "These workspaces have more memberships than Clerk allows them. That comes about when the limit is lowered. Members who are banned or deprovisioned take a seat, too. Rolecall admits all who may act, and Clerk refuses new members.",
 			Cure:    "Raise the limit of the workspace in Clerk's dashboard, or ask the customer to remove members.",
 			Number:  "Seats",
 		}
@@ -107,6 +107,7 @@ type attentionRow struct {
 	Path   string
 	Since  time.Time
 	Number int64
+	Taken  int64 // seats, of the Number that Clerk allows; 0: not known, or no matter
 	// HasNumber says that Number is known.
 	HasNumber bool
 }
@@ -151,10 +152,14 @@ func (p *attentionPage) list(ctx context.Context, v *visit, need clerksync.Need)
 		return err
 	}
 	for _, a := range found {
-		p.Rows = append(p.Rows, attentionRow{
+		row := attentionRow{
 			Attention: a, Path: pathTo("workspaces", a.OrganizationID), Since: a.Since(need), Number: numberOf(a.Roster, need),
 			HasNumber: a.Found.IsZero() || need == clerksync.NeedOverSeatLimit,
-		})
+		}
+		if need == clerksync.NeedOverSeatLimit {
+			row.Taken = a.Seats.Taken
+		}
+		p.Rows = append(p.Rows, row)
 	}
 	if next != nil {
 		p.Pager = v.following(*next)
@@ -170,7 +175,7 @@ func numberOf(r clerksync.Roster, need clerksync.Need) int64 {
 	case clerksync.NeedUnknownRole:
 		return r.UnknownRole
 	case clerksync.NeedOverSeatLimit:
-		return r.SeatLimit
+		return r.Seats.Limit
 	case clerksync.NeedExpiredInvitations:
 		return r.ExpiredInvitations
 	default:

@@ -85,6 +85,7 @@ func TestAttention_ListsInPages(t *testing.T) {
 
 	seats := d.get(t, "/workspaces/attention?needs=over_seat_limit")
 	require.Equal(t, 36, strings.Count(seats.text, `<a href="/workspaces/org_need`), "those of more than two members")
+	require.Contains(t, seats.text, `data-label="Seats" class="n">5 of 2</td>`)
 	require.Equal(t, http.StatusBadRequest, d.get(t, "/workspaces/attention?needs=coffee").StatusCode)
 	require.Equal(t, http.StatusBadRequest, d.get(t, "/workspaces/attention?after=%00").StatusCode)
 }
