@@ -25,10 +25,48 @@ func TestSaveIdentity_DatesAChangeAfterEachSweep(t *testing.T) {
 	identity, err := store.KnownIdentity(t.Context(), db)
 	require.NoError(t, err)
 	require.False(t, clean.StartedAt.After(*identity.ChangedAt))
-	require.NoError(t, store.NoteLost(t.Context(), db, store.AcknowledgedDelivery, []store.Acknowledged{{ID: "msg_1", At: time.Now()}}, false))
+	late, err := store.NoteLost(t.Context(), db, store.AcknowledgedDelivery, []store.Acknowledged{{ID: "msg_1", At: time.Now()}}, false)
+	require.NoError(t, err)
+	require.False(t, late, "the sweep after the change begins later")
 	lost, err := store.ReadLost(t.Context(), db)
 	require.NoError(t, err)
 	require.True(t, lost.Any())
+}
+
+// TestNoteLost_AfterTheSweepThatFollowedTheChange: another process noticed the failover first, and
+// its sweep went through. Of what this one lost, that made up for what was acknowledged before it.
+func TestNoteLost_AfterTheSweepThatFollowedTheChange(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	require.NoError(t, store.SaveIdentity(t.Context(), db, store.Identity{Timeline: 1}))
+	require.NoError(t, store.SaveIdentity(t.Context(), db, store.Identity{Timeline: 2, Change: "promoted"}))
+	_, err := db.Exec(t.Context(), "UPDATE rolecall.database_identity SET changed_at = now() - interval '20 minutes'")
+	require.NoError(t, err)
+	sweep := func(ago string) {
+		_, err := db.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, progress, report)
+			SELECT 'failover', '', false, 'ins_1', at, at, at, 'clean', '{}', '{}' FROM (VALUES (now() - $1::interval)) clean (at)`, ago)
+		require.NoError(t, err)
+	}
+	sweep("19 minutes")
+	note := func(id string, ago time.Duration) (late bool) {
+		late, err := store.NoteLost(t.Context(), db, store.AcknowledgedDelivery, []store.Acknowledged{{ID: id, At: time.Now().Add(-ago)}}, false)
+		require.NoError(t, err)
+		return late
+	}
+	missing := func() int64 {
+		lost, err := store.ReadLost(t.Context(), db)
+		require.NoError(t, err)
+		return lost.Deliveries
+	}
+	require.False(t, note("msg_before_the_change", 30*time.Minute))
+	require.Zero(t, missing(), "the sweep made up for it")
+	require.True(t, note("msg_after_the_sweep", 10*time.Minute))
+	require.Equal(t, int64(1), missing())
+	require.False(t, note("msg_after_the_sweep", 10*time.Minute), "it is noted already")
+	require.True(t, note("msg_of_the_future", -time.Hour), "a clock was set back")
+	require.Equal(t, int64(2), missing())
+	sweep("0")
+	require.Zero(t, missing(), "a sweep that began later")
 }
 
 // TestCurrentHistory_IsThatOfTheNotedServer alone, and each change begins another one.

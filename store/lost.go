@@ -48,20 +48,23 @@ func Missing(ctx context.Context, db DBTX, kind AcknowledgedKind, ids []string) 
 	return missing, nil
 }
 
-// NoteLost notes what is missing since the last noted change of the database. What is noted already
-// stays as it is. With more, the process remembers nothing older than the first, so that more may
-// be missing.
-func NoteLost(ctx context.Context, db DBTX, kind AcknowledgedKind, lost []Acknowledged, more bool) error {
+// NoteLost notes what is missing. What is noted already stays as it is. With more, the process
+// remembers nothing older than the first, so that more may be missing. Late says that some of it
+// was acknowledged after the last noted change of the database, at the old server: the sweep after
+// that change may have begun too early for it, and a further one must follow.
+func NoteLost(ctx context.Context, db DBTX, kind AcknowledgedKind, lost []Acknowledged, more bool) (late bool, err error) {
 	p := dbsqlc.NoteLostParams{Kind: string(kind)}
 	for i, l := range lost {
 		p.Ids = append(p.Ids, l.ID)
 		p.AcknowledgedAt = append(p.AcknowledgedAt, l.At)
+		p.Ages = append(p.Ages, time.Since(l.At).Seconds())
 		p.More = append(p.More, more && i == 0)
 	}
-	if err := queries().NoteLost(ctx, db, p); err != nil {
-		return fmt.Errorf("note what was lost (%s): %w", kind, err)
+	late, err = queries().NoteLost(ctx, db, p)
+	if err != nil {
+		return false, fmt.Errorf("note what was lost (%s): %w", kind, err)
 	}
-	return nil
+	return late, nil
 }
 
 // Lost is what was acknowledged, is missing, and no whole sweep has made up for yet.

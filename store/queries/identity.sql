@@ -38,16 +38,26 @@ WHERE NOT EXISTS (
     WHERE l.id = split_part(asked.id, ':', 1)::bigint AND l.hash = decode(split_part(asked.id, ':', 2), 'hex')
 );
 
--- name: NoteLost :exec
--- Notes what is missing since the last noted change. What is noted already stays. Old rows go.
+-- name: NoteLost :one
+-- Notes what is missing. What is noted already stays. Old rows go. It counts as lost when it was acknowledged or, if that was
+-- earlier, at the last noted change: only a sweep that began later makes up for it. Here, ages tell when that was: the clock of
+-- the process may differ. The answer is whether any of it is later than the last noted change, whose sweep may have begun too early.
 WITH gone AS (
     DELETE FROM rolecall.lost_acknowledgements WHERE lost_at < now() - interval '30 days'
+), noted AS (
+    INSERT INTO rolecall.lost_acknowledgements (kind, id, acknowledged_at, lost_at, more)
+    SELECT @kind, lost.id, lost.acknowledged_at, CASE WHEN i.changed_at IS NULL THEN now()
+        ELSE greatest(i.changed_at, least(now(), clock_timestamp() - make_interval(secs => lost.age))) END, lost.more
+    FROM (SELECT unnest(@ids::text[]) AS id, unnest(@acknowledged_at::timestamptz[]) AS acknowledged_at,
+        unnest(@ages::float8[]) AS age, unnest(@more::boolean[]) AS more) lost
+    LEFT JOIN rolecall.database_identity i ON true
+    ORDER BY lost.id
+    ON CONFLICT (kind, id) DO NOTHING
+    RETURNING lost_at
 )
-INSERT INTO rolecall.lost_acknowledgements (kind, id, acknowledged_at, lost_at, more)
-SELECT @kind, lost.id, lost.acknowledged_at, coalesce((SELECT i.changed_at FROM rolecall.database_identity i), now()), lost.more
-FROM (SELECT unnest(@ids::text[]) AS id, unnest(@acknowledged_at::timestamptz[]) AS acknowledged_at, unnest(@more::boolean[]) AS more) lost
-ORDER BY lost.id
-ON CONFLICT (kind, id) DO NOTHING;
+SELECT EXISTS (
+    SELECT FROM noted n LEFT JOIN rolecall.database_identity i ON true WHERE (n.lost_at > i.changed_at) IS NOT FALSE
+)::boolean AS late;
 
 -- name: Lost :one
 -- What is missing, and neither a whole sweep nor a repeat has made up for.

@@ -166,33 +166,47 @@ func (q *Queries) MissingEntries(ctx context.Context, db DBTX, ids []string) ([]
 	return items, nil
 }
 
-const NoteLost = `-- name: NoteLost :exec
+const NoteLost = `-- name: NoteLost :one
 WITH gone AS (
     DELETE FROM rolecall.lost_acknowledgements WHERE lost_at < now() - interval '30 days'
+), noted AS (
+    INSERT INTO rolecall.lost_acknowledgements (kind, id, acknowledged_at, lost_at, more)
+    SELECT $1, lost.id, lost.acknowledged_at, CASE WHEN i.changed_at IS NULL THEN now()
+        ELSE greatest(i.changed_at, least(now(), clock_timestamp() - make_interval(secs => lost.age))) END, lost.more
+    FROM (SELECT unnest($2::text[]) AS id, unnest($3::timestamptz[]) AS acknowledged_at,
+        unnest($4::float8[]) AS age, unnest($5::boolean[]) AS more) lost
+    LEFT JOIN rolecall.database_identity i ON true
+    ORDER BY lost.id
+    ON CONFLICT (kind, id) DO NOTHING
+    RETURNING lost_at
 )
-INSERT INTO rolecall.lost_acknowledgements (kind, id, acknowledged_at, lost_at, more)
-SELECT $1, lost.id, lost.acknowledged_at, coalesce((SELECT i.changed_at FROM rolecall.database_identity i), now()), lost.more
-FROM (SELECT unnest($2::text[]) AS id, unnest($3::timestamptz[]) AS acknowledged_at, unnest($4::boolean[]) AS more) lost
-ORDER BY lost.id
-ON CONFLICT (kind, id) DO NOTHING
+SELECT EXISTS (
+    SELECT FROM noted n LEFT JOIN rolecall.database_identity i ON true WHERE (n.lost_at > i.changed_at) IS NOT FALSE
+)::boolean AS late
 `
 
 type NoteLostParams struct {
 	Kind           string      `json:"kind"`
 	Ids            []string    `json:"ids"`
 	AcknowledgedAt []time.Time `json:"acknowledged_at"`
+	Ages           []float64   `json:"ages"`
 	More           []bool      `json:"more"`
 }
 
-// Notes what is missing since the last noted change. What is noted already stays. Old rows go.
-func (q *Queries) NoteLost(ctx context.Context, db DBTX, arg NoteLostParams) error {
-	_, err := db.Exec(ctx, NoteLost,
+// Notes what is missing. What is noted already stays. Old rows go. It counts as lost when it was acknowledged or, if that was
+// earlier, at the last noted change: only a sweep that began later makes up for it. Here, ages tell when that was: the clock of
+// the process may differ. The answer is whether any of it is later than the last noted change, whose sweep may have begun too early.
+func (q *Queries) NoteLost(ctx context.Context, db DBTX, arg NoteLostParams) (bool, error) {
+	row := db.QueryRow(ctx, NoteLost,
 		arg.Kind,
 		arg.Ids,
 		arg.AcknowledgedAt,
+		arg.Ages,
 		arg.More,
 	)
-	return err
+	var late bool
+	err := row.Scan(&late)
+	return late, err
 }
 
 const SaveDatabaseIdentity = `-- name: SaveDatabaseIdentity :exec

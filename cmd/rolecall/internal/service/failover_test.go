@@ -305,6 +305,59 @@ func TestFailover_OldPrimaryNamedBesideTheNewOneAnswersNothing(t *testing.T) {
 	require.Contains(t, b.Log.String(), "the database is another one than before")
 }
 
+// TestFailover_ALateProcessLosesARemoval that it acknowledged at the old primary, which lived on,
+// after the sweep that another process had begun: that is named, and swept for, too.
+func TestFailover_ALateProcessLosesARemoval(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := startFailover(t)
+	way := pgtest.NewSwitch(t, f.primary.Addr())
+	cfg := f.Config
+	cfg.DatabaseURL = way.URL(f.url)
+	late, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, f.Logger)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, late.Stop(context.WithoutCancel(t.Context()))) })
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{{URL: "http://" + late.WebAddr + "/webhooks/clerk", Secrets: []string{f.Secret}}}})
+	require.NoError(t, err)
+	t.Cleanup(courier.Close)
+
+	f.standby.StopReceiving()
+	f.standby.Promote()
+	f.name.Turn(f.standby.Addr())
+	f.name.Cut()
+	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	require.Eventually(t, func() bool {
+		read, err := store.ReadStatus(t.Context(), db)
+		return err == nil && !read.DatabaseChangedAt.IsZero()
+	}, 10*time.Second, 10*time.Millisecond, "the first process notes the failover")
+	swept(t, db)
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
+	require.NoError(t, f.Clerk.RemoveMember(f.workspace, f.member))
+	acknowledged := time.Now()
+	removal := f.Clerk.Drain()
+	for _, m := range removal {
+		result, err := courier.Send(t.Context(), m)
+		require.NoError(t, err)
+		require.Equal(t, svixsim.Delivered, result.Outcome)
+	}
+	require.Equal(t, http.StatusOK, f.May(t, f.token, f.workspace, "reports:read"), "the new primary doesn't know it")
+
+	release := f.holdSweeps()
+	defer release()
+	way.Turn(f.standby.Addr())
+	way.Cut()
+	f.shows(t, `rolecall_alarm{name="acknowledged_lost"} 1`, 20*time.Second)
+	_, text := f.Text(t, "/readyz")
+	require.Contains(t, text, fmt.Sprintf("%d deliveries are missing after a failover", len(removal)), "at the other process")
+	require.True(t, asOf(t, f.Bundle, f.Token(t, f.admin), f.workspace).Before(acknowledged), "answers say how old they are")
+	release()
+	require.Eventually(t, func() bool { return !health.HasAlarm(alarmed(t, db), health.AlarmLost) }, 30*time.Second, 10*time.Millisecond, "%s", f.Log)
+	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"), "refused again")
+	require.True(t, asOf(t, f.Bundle, f.Token(t, f.admin), f.workspace).After(acknowledged))
+}
+
 // TestFailover_RestoredIntoAnotherCluster: the restored copy remembers another cluster.
 func TestFailover_RestoredIntoAnotherCluster(t *testing.T) {
 	servicetest.NeedsSurroundings(t)

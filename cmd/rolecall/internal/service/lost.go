@@ -27,19 +27,26 @@ func (s *Service) lookForAcknowledged(ctx context.Context, since time.Time) bool
 }
 
 // noteLost finds what this process acknowledged and the database lacks, notes it there, and says
-// so. It reports success.
+// so. It reports success. If another process noticed the failover earlier, its sweep may have begun
+// before this one acknowledged the last of it, at the old server: a further sweep follows then.
 func (s *Service) noteLost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	all, err := s.acknowledged.FindLost(ctx, s.work)
 	if err == nil && len(all) > 0 {
 		err = pgx.BeginFunc(ctx, s.work, func(tx pgx.Tx) error {
+			sweeps := false
 			for _, lost := range all {
-				if err := store.NoteLost(ctx, tx, lost.Kind, lost.Missing, lost.More); err != nil {
+				late, err := store.NoteLost(ctx, tx, lost.Kind, lost.Missing, lost.More)
+				if err != nil {
 					return err
 				}
+				sweeps = sweeps || late
 			}
-			return nil
+			if !sweeps {
+				return nil
+			}
+			return jobs.SweepAfterFailover(ctx, tx)
 		})
 	}
 	if err != nil {
