@@ -125,7 +125,8 @@ type Event struct {
 
 // AppendEvent appends an event, in one statement, and returns the entry. If the key was used
 // before, it appends nothing and returns the earlier entry; repeated is true. If another request
-// used it, the error is [clerksync.ErrKeyReused]. Keys are kept as long as the log.
+// used it, the error is [clerksync.ErrKeyReused]. Keys are kept as long as the log. An earlier
+// entry is returned once the synchronous standby has it.
 func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry clerksync.LoggedEntry, repeated bool, err error) {
 	p := dbsqlc.AppendEventParams{
 		OrganizationID: e.OrganizationID, Actor: &e.Actor, Action: e.Action, Target: e.Target, Data: e.Data,

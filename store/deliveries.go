@@ -79,7 +79,8 @@ func accepting(deliveries []clerksync.Delivery, jobs Jobs) dbsqlc.AcceptDeliveri
 // ReplaceQuarantined takes copies of deliveries that the ledger has, and returns a receipt for each
 // by svix-id. A copy takes the place of a quarantined delivery, and gets a job as in
 // [AcceptDeliveries]. Otherwise the delivery in the ledger stays. ReplaceQuarantined never waits
-// for a row that another session has locked.
+// for a row that another session has locked. A commit after it waits for the synchronous standby,
+// even if nothing was changed.
 func ReplaceQuarantined(ctx context.Context, db DBTX, copies []clerksync.Delivery, jobs Jobs) (map[string]clerksync.Receipt, error) {
 	ids := make([]string, len(copies))
 	for i, d := range copies {

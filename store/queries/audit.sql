@@ -75,7 +75,9 @@ FROM drawn WHERE @key IS NULL OR EXISTS (SELECT FROM kept)
 RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by;
 
 -- name: EventOfKey :one
-SELECT k.request, sqlc.embed(l)
+-- Its commit waits for the synchronous standby, as that of KnownDigests.
+SELECT k.request, sqlc.embed(l),
+    ((SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN pg_logical_emit_message(true, 'rolecall'::text, ''::text) END) IS NOT NULL)::boolean AS waits
 FROM rolecall.audit_keys k
 JOIN rolecall.audit_log l ON l.id = k.entry_id
 WHERE k.key = @key::bytea;

@@ -33,7 +33,11 @@ WITH input AS (
 SELECT svix_id FROM stored;
 
 -- name: KnownDigests :many
-SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]);
+-- Its commit waits for the synchronous standby, if there is one: what it shows was perhaps committed here alone, because its session
+-- ended or was cancelled while it waited. A commit waits only if it wrote something, such as the message.
+SELECT svix_id, body_sha256, state,
+    ((SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN pg_logical_emit_message(true, 'rolecall'::text, ''::text) END) IS NOT NULL)::boolean AS waits
+FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]);
 
 -- name: DeleteQuarantined :many
 -- Deletes quarantined deliveries to make room for new copies. It is a statement of its own, after

@@ -647,7 +647,8 @@ func (q *Queries) CountReviewEntries(ctx context.Context, db DBTX, arg CountRevi
 }
 
 const EventOfKey = `-- name: EventOfKey :one
-SELECT k.request, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash, l.impersonator, l.erased_by
+SELECT k.request, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash, l.impersonator, l.erased_by,
+    ((SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN pg_logical_emit_message(true, 'rolecall'::text, ''::text) END) IS NOT NULL)::boolean AS waits
 FROM rolecall.audit_keys k
 JOIN rolecall.audit_log l ON l.id = k.entry_id
 WHERE k.key = $1::bytea
@@ -656,8 +657,10 @@ WHERE k.key = $1::bytea
 type EventOfKeyRow struct {
 	Request          []byte           `json:"request"`
 	RolecallAuditLog RolecallAuditLog `json:"rolecall_audit_log"`
+	Waits            bool             `json:"waits"`
 }
 
+// Its commit waits for the synchronous standby, as that of KnownDigests.
 func (q *Queries) EventOfKey(ctx context.Context, db DBTX, key []byte) (EventOfKeyRow, error) {
 	row := db.QueryRow(ctx, EventOfKey, key)
 	var i EventOfKeyRow
@@ -678,6 +681,7 @@ func (q *Queries) EventOfKey(ctx context.Context, db DBTX, key []byte) (EventOfK
 		&i.RolecallAuditLog.Hash,
 		&i.RolecallAuditLog.Impersonator,
 		&i.RolecallAuditLog.ErasedBy,
+		&i.Waits,
 	)
 	return i, err
 }

@@ -403,15 +403,20 @@ func (q *Queries) JobsOfDelivery(ctx context.Context, db DBTX, arg JobsOfDeliver
 }
 
 const KnownDigests = `-- name: KnownDigests :many
-SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[])
+SELECT svix_id, body_sha256, state,
+    ((SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN pg_logical_emit_message(true, 'rolecall'::text, ''::text) END) IS NOT NULL)::boolean AS waits
+FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[])
 `
 
 type KnownDigestsRow struct {
 	SvixID     string `json:"svix_id"`
 	BodySha256 []byte `json:"body_sha256"`
 	State      string `json:"state"`
+	Waits      bool   `json:"waits"`
 }
 
+// Its commit waits for the synchronous standby, if there is one: what it shows was perhaps committed here alone, because its session
+// ended or was cancelled while it waited. A commit waits only if it wrote something, such as the message.
 func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) ([]KnownDigestsRow, error) {
 	rows, err := db.Query(ctx, KnownDigests, svixIds)
 	if err != nil {
@@ -421,7 +426,12 @@ func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) (
 	var items []KnownDigestsRow
 	for rows.Next() {
 		var i KnownDigestsRow
-		if err := rows.Scan(&i.SvixID, &i.BodySha256, &i.State); err != nil {
+		if err := rows.Scan(
+			&i.SvixID,
+			&i.BodySha256,
+			&i.State,
+			&i.Waits,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

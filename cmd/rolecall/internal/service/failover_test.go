@@ -188,6 +188,33 @@ func TestFailover_SynchronousStandbyLosesNothing(t *testing.T) {
 	require.Equal(t, "0", f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.lost_acknowledgements"))
 }
 
+// TestFailover_ARepeatWaitsForTheStandby: a webhook that the synchronous standby lacks isn't
+// acknowledged, not even if the sender repeats it, and the primary has it since the first time.
+func TestFailover_ARepeatWaitsForTheStandby(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := startFailover(t)
+	f.primary.Synchronous()
+	f.standby.StopReceiving()
+	require.NoError(t, f.Clerk.RemoveMember(f.workspace, f.member))
+	removal := f.Clerk.Drain()[0]
+	send := func() svixsim.Outcome {
+		result, err := f.Courier.Send(t.Context(), removal)
+		require.NoError(t, err)
+		return result.Outcome
+	}
+	for range 2 {
+		require.NotEqual(t, svixsim.Delivered, send())
+		require.Eventually(t, func() bool {
+			return f.primary.Value("rolecall", "SELECT count(*)::text FROM rolecall.deliveries WHERE svix_id = '"+removal.ID+"'") == "1"
+		}, 20*time.Second, 10*time.Millisecond, "the primary alone has it, once the wait for the standby is cancelled")
+	}
+	f.standby.StartReceiving()
+	require.Eventually(t, func() bool { return send() == svixsim.Delivered }, time.Minute, 10*time.Millisecond)
+	db := f.failOver(t)
+	require.Zero(t, missingFrom(t, db, []string{removal.ID}))
+}
+
 // TestFailover_DuringTheSweepAfterAFailover, by the old primary that joined again: the sweep begins
 // anew, and what both lost is repaired.
 func TestFailover_DuringTheSweepAfterAFailover(t *testing.T) {
