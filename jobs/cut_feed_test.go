@@ -94,3 +94,34 @@ func TestCutLog_ConsumersOfTheFeedBeginAnew(t *testing.T) {
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: whole.Next, Limit: 1000})
 	require.NoError(t, err)
 }
+
+// TestCutLog_AfterAFailoverThatLostACut: a cursor has the number of the lost cut, which the next
+// cut gets again. Whoever is behind that one begins anew all the same.
+func TestCutLog_AfterAFailoverThatLostACut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.NoteServer(t)
+	day := func(n int) time.Time { return time.Date(2026, 1, 1+n, 0, 0, 0, 0, time.UTC) }
+	fillLog(t, b.Pool, day)
+	publishAll(t, b.Pool)
+	slow, err := readFeed(t, b.Pool, store.FeedQuery{Limit: 20})
+	require.NoError(t, err)
+	done, err := readFeed(t, b.Pool, store.FeedQuery{Limit: 1000})
+	require.NoError(t, err)
+	slow.Next.Cut++
+	done.Next.Cut++
+
+	b.Exec(t, "UPDATE rolecall.database_identity SET history = gen_random_uuid()")
+	appendEntry(t, b.Pool, "org_1", "report.run", "report_1", "", "", day(21))
+	publishAll(t, b.Pool)
+	for _, place := range []store.FeedPlace{slow.Next, done.Next} {
+		_, err = readFeed(t, b.Pool, store.FeedQuery{After: place, Limit: 20})
+		require.NoError(t, err, "nothing was cut")
+	}
+	require.NoError(t, CutLog(t.Context(), b.Pool, day(10), 0))
+	require.Equal(t, int(slow.Next.Cut), b.Count(t, "SELECT cuts::integer FROM rolecall.feed"))
+	_, err = readFeed(t, b.Pool, store.FeedQuery{After: slow.Next, Limit: 20})
+	require.ErrorIs(t, err, store.ErrPlaceExpired)
+	_, err = readFeed(t, b.Pool, store.FeedQuery{After: done.Next, Limit: 20})
+	require.NoError(t, err, "it had read all that was cut")
+}

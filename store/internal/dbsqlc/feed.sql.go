@@ -218,7 +218,8 @@ SELECT f.number, f.published_at, f.history, f.cuts, late.unpublished::boolean AS
     coalesce((f.history = $1::uuid AND f.number >= $2::bigint
             OR EXISTS (SELECT FROM rolecall.feed_histories h WHERE h.history = $1 AND h.through >= $2))
         AND NOT EXISTS (SELECT FROM rolecall.changes c WHERE c.number = $2 AND c.published_at <> $3::timestamptz)
-        AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k WHERE k.cut > $4::bigint AND k.through > $2), false
+        AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k
+            WHERE (k.cut > $4::bigint OR f.history IS DISTINCT FROM $1) AND k.through > $2), false
     )::boolean AS counts
 FROM rolecall.feed f
 CROSS JOIN LATERAL (SELECT f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished) AS unpublished) late
@@ -242,7 +243,8 @@ type FeedStateRow struct {
 }
 
 // How far the feed is, and whether a consumer's place in it still counts: its number must be of a history that is a part of this one,
-// must not be another change's, and nothing after it may have been cut since.
+// must not be another change's, and nothing after it may have been cut since. A failover may have lost the cut whose number a place of
+// an earlier history has, and a later cut may have that number now: such a place counts only if no cut reaches beyond it.
 func (q *Queries) FeedState(ctx context.Context, db DBTX, arg FeedStateParams) (FeedStateRow, error) {
 	row := db.QueryRow(ctx, FeedState,
 		arg.History,
