@@ -2,6 +2,7 @@ package playground_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -98,11 +99,11 @@ func (s *stage) newest() string {
 }
 
 // atClerk changes Ben's membership in Clerk's own dashboard, and waits until the panel shows that
-// the webhook came as far as it says.
-func (s *stage) atClerk(do, until string) {
+// the webhook came as far as one of the texts says.
+func (s *stage) atClerk(do string, until ...string) {
 	s.t.Helper()
 	s.panel.Click(fmt.Sprintf("button[name=do][value=%s]", do))
-	s.await(until)
+	s.await(until...)
 }
 
 // guest is the address that was invited at Clerk just now.
@@ -121,10 +122,12 @@ func (s *stage) requireInvited(address string, want bool) {
 	require.Equal(s.t, want, strings.Contains(s.ada.Text("main"), address), address)
 }
 
-// await waits until the newest row has a text.
-func (s *stage) await(text string) {
+// await waits until the newest row has one of some texts.
+func (s *stage) await(texts ...string) {
 	s.t.Helper()
-	s.panel.Await(fmt.Sprintf("document.querySelector('#rows article:first-child')?.innerText.includes(%q)", text))
+	list, err := json.Marshal(texts)
+	require.NoError(s.t, err)
+	s.panel.Await(fmt.Sprintf("%s.some(text => document.querySelector('#rows article:first-child')?.innerText.includes(text))", list))
 }
 
 // setRole changes Ben's role in the product.
