@@ -170,6 +170,7 @@ func TestMetrics_CoverSweepsAndAlarms(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
 	s := b.served(t, time.Hour, config.Parts{Web: true})
+	read := time.Now()
 	_, fresh := s.Text(t, "/metrics")
 	for _, line := range []string{
 		`rolecall_last_delivery_age_seconds +Inf`, `rolecall_last_clean_sweep_age_seconds +Inf`, `rolecall_sweep_running 0`,
@@ -198,7 +199,9 @@ func TestMetrics_CoverSweepsAndAlarms(t *testing.T) {
 	require.True(t, locked)
 
 	_, kept := s.Text(t, "/metrics")
-	require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "the last status is reused")
+	if time.Since(read) < 4*time.Second { // it is reused for five
+		require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "the last status is reused")
+	}
 	s = b.served(t, time.Hour, config.Parts{Web: true})
 	_, text := s.Text(t, "/metrics")
 	for _, line := range []string{
