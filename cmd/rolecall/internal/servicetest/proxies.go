@@ -166,12 +166,9 @@ func RunHAProxy(t *testing.T, config, script string, here map[string]string) Dia
 func RunCaddy(t *testing.T, config string, here map[string]string) Dialer {
 	t.Helper()
 	p := newProxy(t, "caddy")
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // by a socket, Caddy would know no client
-	require.NoError(t, err)
-	addr := listener.Addr().String()
+	addr := FreeAddr(t) // by a socket, Caddy would know no client
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	require.NoError(t, listener.Close())
 	p.write(t, "Caddyfile", "{\n\tadmin off\n}\n"+replaced(t, config, here, map[string]string{":8000 {": ":" + port + " {"}))
 	p.environment = append(os.Environ(), "HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir, "XDG_DATA_HOME="+p.dir)
 	return p.run(t, DialTCP(addr), "run", "--config", p.path("Caddyfile"), "--adapter", "caddyfile")
