@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,10 +54,12 @@ func TestInfo_OfRealBuilds(t *testing.T) {
 	write("go.mod", "module example.com/sample\n\ngo 1.26.0\n")
 	write("buildinfo/buildinfo.go", string(source))
 	write("main.go", "package main\n\nimport \"example.com/sample/buildinfo\"\n\nfunc main() { println(buildinfo.Read().String()) }\n")
+	environment := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") }) // a hook of git names its repository there
+	environment = append(environment, "GOFLAGS=-buildvcs=true", "GOWORK=off", "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
 	run := func(name string, args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), name, args...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-buildvcs=true", "GOWORK=off", "GIT_CONFIG_GLOBAL="+os.DevNull)
+		cmd.Dir, cmd.Env = dir, environment
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, string(out))
 		return strings.TrimSpace(string(out))
