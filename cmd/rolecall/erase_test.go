@@ -43,8 +43,11 @@ func (p person) texts() []string {
 // dump returns the whole database as text, in lower case.
 func dump(t *testing.T, url string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "pg_dump", "--dbname", url).Output()
-	require.NoError(t, err)
+	command := exec.CommandContext(t.Context(), pgtest.ClientProgram(t, "pg_dump"), "--dbname", url)
+	var errs strings.Builder
+	command.Stderr = &errs
+	out, err := command.Output()
+	require.NoError(t, err, &errs)
 	return strings.ToLower(string(out))
 }
 
@@ -61,8 +64,8 @@ func requireIn(t *testing.T, dump, text, message string, args ...any) {
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestErase_LeavesNothingInADump(t *testing.T) {
-	pgtest.NeedsProgram(t, "pg_dump")
 	url := pgtest.URL(t)
+	pgtest.ClientProgram(t, "pg_dump")
 	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
 	b.Open(t, url)
 	ada := person{"Adelheid", "Quitzdorff", "adelheid.quitzdorff@mail.test", "heidi-private@home.test", "+15550100123", "quitzi_heidi", "mopsfreundin"}

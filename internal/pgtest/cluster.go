@@ -148,11 +148,7 @@ func (c *Cluster) Restart() {
 // Without that program, the test is skipped; in CI it fails.
 func (c *Cluster) Program(name string, args ...string) (output string) {
 	c.t.Helper()
-	path := filepath.Join(c.server.BinDir(), name)
-	if _, err := os.Stat(path); err != nil {
-		path = FindProgram(c.t, name)
-	}
-	out, err := exec.CommandContext(c.t.Context(), path, args...).CombinedOutput() //nolint:gosec // a program of Postgres
+	out, err := exec.CommandContext(c.t.Context(), clientProgram(c.t, c.server.BinDir(), name), args...).CombinedOutput() //nolint:gosec // a program of Postgres
 	require.NoError(c.t, err, "%s: %s", name, out)
 	return string(out)
 }

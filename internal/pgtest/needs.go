@@ -3,6 +3,7 @@ package pgtest
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,6 +38,24 @@ func FindProgram(t testing.TB, name string) string {
 	}
 	Lacks(t, name)
 	return ""
+}
+
+// ClientProgram returns the path of one of Postgres' programs for clients, such as pg_dump, which
+// suits the server of [URL]: that of the server's own installation comes first, because one of an
+// older version refuses the server. Without it, the test is skipped, and fails in CI.
+func ClientProgram(t testing.TB, name string) string {
+	t.Helper()
+	return clientProgram(t, running(t).fast.running(t).BinDir(), name)
+}
+
+func clientProgram(t testing.TB, binDir, name string) string {
+	t.Helper()
+	if path := filepath.Join(binDir, name); binDir != "" { // it isn't known of a server that was given
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return FindProgram(t, name)
 }
 
 // Lacks ends a test that needs something which isn't installed: it is skipped, and fails in CI.
