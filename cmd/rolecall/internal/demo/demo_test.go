@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,13 +111,13 @@ func TestDemo_EndsWithRequestsUnderWay(t *testing.T) {
 	t.Parallel()
 	d, err := Start(t.Context(), anywhere(pgtest.EmptyURL(t)), io.Discard)
 	require.NoError(t, err)
-	addresses := []string{}
+	conns := map[string]net.Conn{}
 	for _, url := range []string{d.Playground, d.Rolecall, d.Admin, d.Clerk} {
 		address := strings.TrimPrefix(url, "http://")
-		addresses = append(addresses, address)
 		conn, err := net.Dial("tcp", address)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() }) // dev has cut it
+		conns[url] = conn
 		_, err = conn.Write([]byte("GET /events HTTP/1.1\r\n"))
 		require.NoError(t, err)
 	}
@@ -129,9 +130,10 @@ func TestDemo_EndsWithRequestsUnderWay(t *testing.T) {
 	_, err = io.Copy(io.Discard, stream.Body)
 	require.NoError(t, err, "the stream has ended")
 	require.NoError(t, stream.Body.Close())
-	for _, address := range addresses {
-		_, err := net.Dial("tcp", address)
-		require.Error(t, err, address)
+	for url, conn := range conns {
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(2*time.Second)), url)
+		_, err := io.Copy(io.Discard, conn)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "dev has ended, and nobody cut the connection to %s", url)
 	}
 }
 
