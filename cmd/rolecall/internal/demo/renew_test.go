@@ -2,7 +2,9 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -123,11 +125,11 @@ func TestRenew_RefusesAMirrorInUse(t *testing.T) {
 func TestRenew_DropsOnlyWhatItMayCreateAgain(t *testing.T) {
 	t.Parallel()
 	url, conn := simulated(t)
-	var role string
-	require.NoError(t, conn.QueryRow(t.Context(), "SELECT 'owner_' || current_database()").Scan(&role))
+	role := "owner_" + strings.ToLower(rand.Text()) // short enough to be kept whole
 	execute(t, conn, "CREATE ROLE "+role+" LOGIN")
 	t.Cleanup(func() {
-		_, _ = conn.Exec(context.WithoutCancel(t.Context()), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		_, err := conn.Exec(context.WithoutCancel(t.Context()), "REASSIGN OWNED BY "+role+" TO CURRENT_USER; DROP ROLE "+role)
+		require.NoError(t, err)
 	})
 	execute(t, conn, "DO $$ DECLARE t record; BEGIN FOR t IN SELECT oid::regclass AS name FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace "+
 		"AND relkind IN ('r', 'p') LOOP EXECUTE format('ALTER TABLE %s OWNER TO "+role+"', t.name); END LOOP; END $$; ALTER SCHEMA rolecall OWNER TO "+role)
