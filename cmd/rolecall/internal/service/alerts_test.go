@@ -474,7 +474,7 @@ func TestAlertsAndDashboard_InPrometheus(t *testing.T) {
 func startPrometheus(t *testing.T, target string) string {
 	t.Helper()
 	dir := t.TempDir()
-	configuration := fmt.Sprintf("global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1s}\nrule_files: [%q]\n"+
+	configuration := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\nrule_files: [%q]\n"+
 		"scrape_configs:\n- job_name: rolecall\n  static_configs: [{targets: [%q]}]\n", servicetest.InRepository(t, rulesFile), target)
 	file := filepath.Join(dir, "prometheus.yml")
 	require.NoError(t, os.WriteFile(file, []byte(configuration), 0o600))
