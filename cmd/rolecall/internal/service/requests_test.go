@@ -139,8 +139,7 @@ func TestErrors_NameTheirRequest(t *testing.T) {
 // TestCommands_LeadToTheirRequest and back: by the log, and by the audit entry.
 func TestCommands_LeadToTheirRequest(t *testing.T) {
 	t.Parallel()
-	b := servicetest.StartSweeping(t, func(*servicetest.Bundle) {})
-	b.Open(t, b.Config.DatabaseURL)
+	b := setupAsking(t) // and no sweep, which might see the change first
 	workspace, admin, member, messages := servicetest.Team(t, b)
 	b.Send(t, messages...)
 	status, id := named(t, b, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+member, `{"role":"admin"}`, b.Token(t, admin), "a-role-change")
