@@ -271,7 +271,7 @@ func internals() []string {
 	return []string{
 		clerksync.ErrUnavailable.Error(), clerksync.ErrUnauthorized.Error(), clerksync.ErrRateLimited.Error(),
 		clerksync.ErrNotRecorded.Error(), clerksync.ErrOutcomeUnknown.Error(), "circuit breaker",
-		"SQLSTATE", "pgx", "pgconn", "FATAL", "dial tcp", "127.0.0.1", "connection re", "unexpected EOF", "deadline", "context canceled",
+		"SQLSTATE", "jackc/pgx", "pgx:", "pgxpool", "pgconn", "FATAL", "dial tcp", "127.0.0.1", "connection re", "unexpected EOF", "deadline", "context canceled",
 		"closed pool", "[running]", "runtime error", ".go:", "/tmp/", "/usr/", "/home/", "/root/", "a fault demands", "clerk_trace", "<html",
 		"invalid character", "unmarshal",
 	}
