@@ -82,7 +82,7 @@ func stubborn(released <-chan struct{}) func(context.Context, store.Pair) error 
 // TestRefresh_HangingLookUpEndsInTime: the stranger is refused in time, and members don't wait.
 func TestRefresh_HangingLookUpEndsInTime(t *testing.T) {
 	t.Parallel()
-	b := setupRefresh(t)
+	b := setupRefreshWithin(t, 0)
 	b.world.member("org_1", "user_old", "org:admin", nil)
 	b.directory.begun = make(chan store.Pair)
 	released := make(chan struct{})

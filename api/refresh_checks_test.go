@@ -107,7 +107,7 @@ func counts(outcomes []lookup.Result) map[lookup.Result]int {
 // decided as always.
 func TestAuthorizeMany_AnswersWhileClerkHangs(t *testing.T) {
 	t.Parallel()
-	b := setupRefresh(t)
+	b := setupRefreshWithin(t, 0)
 	b.world.member("org_1", "user_old", "org:admin", nil)
 	b.directory.answers(hang)
 	began := time.Now()

@@ -43,7 +43,7 @@ func TestRefresh_MirrorDecidesAboutANewcomer(t *testing.T) {
 	var reasons []clerksync.Reason
 	b := &refreshBundle{directory: &directory{}}
 	b.serverBundle = setupServer(t, func(c *Config) {
-		c.Refresher, c.Decided = b.directory.lookUps(t, *c), func(r clerksync.Reason) { reasons = append(reasons, r) }
+		c.Refresher, c.Decided = b.directory.lookUps(t, *c, leisure), func(r clerksync.Reason) { reasons = append(reasons, r) }
 	})
 	b.directory.answers(func(_ context.Context, p store.Pair) error {
 		b.world.member(p.OrganizationID, p.UserID, "org:member", nil)

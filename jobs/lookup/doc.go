@@ -6,6 +6,6 @@
 //
 //   - requests that need the same look-up share one;
 //   - the number of look-ups stays bounded, also for one user and during an outage of Clerk;
-//   - no request waits longer than a second;
+//   - no request waits longer than [Config].Timeout, a second by default;
 //   - a look-up never lifts a tombstone: right after a removal, Clerk may still show the member.
 package lookup

@@ -17,9 +17,8 @@ import (
 )
 
 const (
-	// timeout bounds a look-up, and all look-ups of one request together. Clerk answers in a
-	// fraction of it.
-	timeout = time.Second
+	// defaultTimeout is the default of Config.Timeout. Clerk answers in a fraction of it.
+	defaultTimeout = time.Second
 
 	// refusedFor is the time until a stranger is looked up again whom Clerk didn't show as a
 	// member. A user who asked just before joining waits that long at most, even if no webhook
@@ -27,7 +26,7 @@ const (
 	refusedFor = 10 * time.Second
 
 	// answeredFor is that time after any other result. After a failure, it spares other requests
-	// the wait for timeout while Clerk is down. After an admission, it spares a second look-up to
+	// the wait for it while Clerk is down. After an admission, it spares a second look-up to
 	// requests that read the mirror just before.
 	answeredFor = time.Second
 
@@ -85,6 +84,8 @@ type Config struct {
 	// Told is called with each [Result]. It must not block, and must be safe for concurrent use.
 	// Optional.
 	Told func(Result)
+	// Timeout bounds a look-up, and all look-ups of one request together. Defaults to a second.
+	Timeout time.Duration
 	// Now is the clock by which results are remembered. Defaults to time.Now.
 	Now func() time.Time
 	// Logger gets one line a second at most for look-ups that fail.
@@ -94,6 +95,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Told == nil {
 		c.Told = func(Result) {}
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -146,8 +150,8 @@ func New(cfg Config) (*Lookups, error) {
 }
 
 // Refresh looks up strangers at Clerk and reports whether the mirror should be read again. It looks
-// up the first few of them, for a second at most. It returns early if ctx ends; the look-ups
-// continue, because other requests may wait for them.
+// up the first few of them, for [Config].Timeout at most. It returns early if ctx ends; the
+// look-ups continue, because other requests may wait for them.
 func (l *Lookups) Refresh(ctx context.Context, strangers []store.Pair) bool {
 	var due []store.Pair
 	seen := map[store.Pair]bool{}
@@ -193,7 +197,7 @@ func (l *Lookups) wait(ctx context.Context, pairs []store.Pair) bool {
 			return nil, nil //nolint:nilnil // the mirror has the result
 		})
 	}
-	patient, cancel := context.WithTimeout(ctx, timeout)
+	patient, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	for _, flight := range flights {
 		select {
@@ -228,7 +232,7 @@ func (l *Lookups) lookUp(ctx context.Context, pair store.Pair) {
 
 // ask asks Clerk, and then reads the mirror for the result.
 func (l *Lookups) ask(ctx context.Context, pair store.Pair) Result {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	var err error
 	if pair.OrganizationID == "" {

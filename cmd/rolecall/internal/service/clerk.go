@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -89,7 +90,7 @@ func (s *Service) awaitInstance(ctx context.Context) {
 
 // askInstance asks Clerk for the instance, and reports whether Clerk answered.
 func (s *Service) askInstance(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.extras.LearnTimeout, learnTimeout))
 	defer cancel()
 	want, err := database.Instance(ctx, s.cfg, s.admins)
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *Service) lookups() (*lookup.Lookups, error) {
 		return nil, err
 	}
 	return lookup.New(lookup.Config{
-		Asker: refresher{r, s.awaitClerk}, DB: s.decide, Logger: s.logger,
+		Asker: refresher{r, s.awaitClerk}, DB: s.decide, Logger: s.logger, Timeout: s.extras.LookUpTimeout,
 		Told: func(r lookup.Result) { s.metrics.refreshed.WithLabelValues(string(r)).Inc() },
 	})
 }

@@ -40,7 +40,7 @@ func TestClerkLimits_StrangersPauseStopsNoCommand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setupAsking(t)
+			b := setupAsking(t, servicetest.HurriedLookUps)
 			workspace, admin, others := staff(t, b, 2)
 			b.Send(t, b.Clerk.Drain()...)
 			stranger, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -62,7 +62,7 @@ func TestClerkLimits_StrangersPauseStopsNoCommand(t *testing.T) {
 // succeeds after some seconds, and a removal doesn't wait.
 func TestClerkLimits_CommandsPauseIsShort(t *testing.T) {
 	t.Parallel()
-	b := setupAsking(t)
+	b := setupAsking(t, servicetest.HurriedLookUps)
 	workspace, admin, others := staff(t, b, 2)
 	b.Send(t, b.Clerk.Drain()...)
 	b.Faults.FailWithRetryAfter(http.StatusTooManyRequests, "3600", clerksim.Times(1, clerksim.OnRoute(lookUpRoute)))

@@ -15,7 +15,7 @@ import (
 
 // Limits that tests use.
 const (
-	LearnTimeout      = learnTimeout
+	KeysPatience      = keysPatience
 	MaxLogKinds       = maxLogKinds
 	ReadHeaderTimeout = readHeaderTimeout
 )

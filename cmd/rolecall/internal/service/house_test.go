@@ -41,14 +41,14 @@ func openHouse(t *testing.T, change func(*config.Config)) *house {
 	return openHouseOn(t, pgtest.URL(t), change)
 }
 
-func openHouseOn(t *testing.T, databaseURL string, change func(*config.Config)) *house {
+func openHouseOn(t *testing.T, databaseURL string, change func(*config.Config), more ...func(*servicetest.Bundle, *config.Config)) *house {
 	t.Helper()
-	h := &house{t: t, Bundle: servicetest.Start(t, databaseURL, nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk,
-		func(_ *servicetest.Bundle, cfg *config.Config) {
-			if change != nil {
-				change(cfg)
-			}
-		})}
+	changes := append([]func(*servicetest.Bundle, *config.Config){servicetest.AsksClerk, func(_ *servicetest.Bundle, cfg *config.Config) {
+		if change != nil {
+			change(cfg)
+		}
+	}}, more...)
+	h := &house{t: t, Bundle: servicetest.Start(t, databaseURL, nil, config.Parts{Web: true, Workers: true}, changes...)}
 	h.Open(t, databaseURL)
 	return h
 }

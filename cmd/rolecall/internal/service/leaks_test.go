@@ -66,7 +66,7 @@ func openLeaks(t *testing.T) *leaks {
 	t.Cleanup(func() { require.NoError(t, postgres.Stop(context.WithoutCancel(t.Context()))) })
 	databaseURL := postgres.TCPURL("postgres")
 	require.NoError(t, database.MigrateURL(t.Context(), databaseURL))
-	l := &leaks{house: openHouseOn(t, databaseURL, withRoles(t)), postgres: postgres, report: "report_theirs", pages: map[string]string{}, binary: build(t)}
+	l := &leaks{house: openHouseOn(t, databaseURL, withRoles(t), servicetest.HurriedLookUps), postgres: postgres, report: "report_theirs", pages: map[string]string{}, binary: build(t)}
 	l.alex, l.robin, l.zeb = l.person("Alexandrine"), l.person("Robinette"), l.person("Zebulonia")
 	quill := l.person("Quillonia")
 	l.ours.workspace, l.theirs.workspace = l.create(l.alex, "Northernmost"), l.create(l.zeb, "Southernmost")

@@ -46,7 +46,7 @@ func (s *Service) serve(name string, listener net.Listener, handler http.Handler
 	}
 	guarded := s.guard(name).Protect(server, listener)
 	server.Handler = watch(server.Handler)
-	traffic := newTraffic()
+	traffic := newTraffic(cmp.Or(s.extras.LastRequests, lastRequests))
 	traffic.watch(server) // last: it keeps the guard's hook
 	done := make(chan struct{})
 	go func() {

@@ -24,7 +24,7 @@ func TestClerkOutage_AnswersGoOnAndBacklogDrains(t *testing.T) {
 	var offset atomic.Int64 // of Clerk's clock, which begins an hour ago
 	offset.Store(int64(-time.Hour))
 	b := servicetest.Start(t, pgtest.URL(t), func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
-		config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
+		config.Parts{Web: true, Workers: true}, servicetest.AsksClerk, servicetest.HurriedLookUps)
 	b.Open(t, b.Config.DatabaseURL)
 	sweeper, err := b.Service.Sweeper()
 	require.NoError(t, err)

@@ -111,7 +111,7 @@ func TestLookUp_WithClerkAwayRefusesStrangersSoon(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setupAsking(t)
+			b := setupAsking(t, servicetest.HurriedLookUps)
 			org, admin, stranger, _ := people(t, b)
 			b.Send(t, b.Clerk.Drain()...)
 			adminToken, strangerToken := b.Token(t, admin), b.Token(t, stranger)

@@ -76,6 +76,13 @@ type Extras struct {
 	// RequestsTimeout is how long a stop waits for the requests of one address. Defaults to what
 	// serve needs.
 	RequestsTimeout time.Duration
+
+	// The rest is how long the service waits for others. Each defaults to what serve needs. Only
+	// tests set them, whose machine may stand still for longer than that.
+
+	LookUpTimeout time.Duration // bounds the look-ups of one request
+	LearnTimeout  time.Duration // bounds one question to Clerk for the instance
+	LastRequests  time.Duration // bounds a stop's wait for the first request on each new connection
 }
 
 // Start runs the service until [Service.Stop]. It fails if the configuration is wrong, the database

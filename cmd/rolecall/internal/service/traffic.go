@@ -17,13 +17,15 @@ const lastRequests = 500 * time.Millisecond
 // arrives during Server.Shutdown is dropped without an answer. So Shutdown begins when none of
 // these connections is left.
 type traffic struct {
+	patience time.Duration // usually lastRequests
+
 	mu    sync.Mutex
 	busy  map[net.Conn]struct{}
 	quiet chan struct{} // gets a value when the last busy connection becomes idle
 }
 
-func newTraffic() *traffic {
-	return &traffic{busy: map[net.Conn]struct{}{}, quiet: make(chan struct{}, 1)}
+func newTraffic(patience time.Duration) *traffic {
+	return &traffic{patience: patience, busy: map[net.Conn]struct{}{}, quiet: make(chan struct{}, 1)}
 }
 
 // watch follows the connections of a server, and keeps the server's earlier hook.
@@ -54,10 +56,10 @@ func (t *traffic) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// settle waits until no connection is busy, for [lastRequests] at most. Shutdown waits for the
+// settle waits until no connection is busy, for its patience at most. Shutdown waits for the
 // requests that still run.
 func (t *traffic) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastRequests)
+	ctx, cancel := context.WithTimeout(ctx, t.patience)
 	defer cancel()
 	for t.isBusy() {
 		select {

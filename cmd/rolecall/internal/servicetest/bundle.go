@@ -114,7 +114,7 @@ func (b *Bundle) connect(t testing.TB) {
 func (b *Bundle) Restart(t testing.TB, cfg config.Config, which config.Parts) {
 	t.Helper()
 	require.NoError(t, b.Service.Stop(t.Context()))
-	restarted, err := service.Start(t.Context(), cfg, which, b.Logger)
+	restarted, err := service.StartWith(t.Context(), cfg, which, b.Logger, b.Extras)
 	require.NoError(t, err)
 	b.Config = cfg
 	b.Service = restarted
