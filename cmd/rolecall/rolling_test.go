@@ -160,6 +160,8 @@ func openRolling(t *testing.T, database string, start func(*testing.T, [2]map[st
 	first := servingEnv(t, database)
 	first["CLERK_WEBHOOK_SIGNING_SECRET"], first["CLERK_ISSUER"], first["CLERK_JWKS_URL"] = r.Secret, cfg.Issuer, cfg.JWKSURL
 	first["CLERK_INSTANCE_ID"], first["CLERK_AUTHORIZED_PARTIES"] = cfg.InstanceID, cfg.AuthorizedParties[0]
+	first["CLERK_SECRET_KEY"], first["CLERK_API_URL"] = r.Clerk.SecretKey(), r.API
+	first["ROLECALL_SWEEP_INTERVAL"] = "0" // what wasn't delivered yet is no loss
 	first["ROLECALL_STOP_DELAY"] = drainFor.String()
 	second := maps.Clone(first)
 	for _, setting := range []string{"ROLECALL_LISTEN_ADDR", "ROLECALL_ADMIN_ADDR"} {
