@@ -220,7 +220,9 @@ func TestDevClerk_FollowsClerkWithoutWebhooks(t *testing.T) {
 		status, _ := c.ask(t, c.member, http.MethodGet, question, "")
 		return status == http.StatusNotFound
 	}, 40*time.Second, 100*time.Millisecond)
-	require.Eventually(t, func() bool { return regexp.MustCompile(`sweep_\d+  .* is no longer in .* +repaired`).MatchString(p.out.String()) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`sweep_\d+  .* is no longer in .* +repaired`).MatchString(p.out.String())
+	}, 20*time.Second, 10*time.Millisecond)
 }
 
 // TestDevClerk_SaysThatRealPeoplesDataAreCopied, where to, and how to get rid of them.

@@ -176,7 +176,10 @@ func TestRequests_SlowOnesAreLogged(t *testing.T) {
 				work(2 * time.Second)
 				_ = http.NewResponseController(w).Flush()
 			},
-			"fails": func(w http.ResponseWriter, _ *http.Request) { work(5 * time.Second); w.WriteHeader(http.StatusServiceUnavailable) },
+			"fails": func(w http.ResponseWriter, _ *http.Request) {
+				work(5 * time.Second)
+				w.WriteHeader(http.StatusServiceUnavailable)
+			},
 		} {
 			sender := t.Context()
 			if name == "gone" {
