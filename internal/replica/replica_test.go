@@ -16,6 +16,7 @@ func TestReplica_PausedReplica(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 1)
+	s.clock.stop()
 	s.ready()
 	proven := s.set
 	open := proven.cfg
@@ -28,15 +29,13 @@ func TestReplica_PausedReplica(t *testing.T) {
 	require.Zero(t, s.ready(), "without the proof, the removed member is let in")
 
 	s.set = proven
-	_, _, answered := s.ask(0, 1)
-	require.False(t, answered, "nothing was heard within the bound")
-	require.NotZero(t, proven.replicas[0].Counts(OutcomeUnheard))
-	s.hear()
-	_, _, answered = s.ask(0, 1)
-	require.False(t, answered)
-	require.NotZero(t, proven.replicas[0].Counts(OutcomeBehind), "what was heard isn't replayed")
-	delay := proven.replicas[0].Status().Delay
-	require.NotNil(t, delay)
+	s.refused(0)
+	require.NotZero(t, proven.replicas[0].Counts(OutcomeUnheard), "nothing was heard within the bound")
+	s.until(OutcomeBehind, 0, func() { // what was heard isn't replayed
+		s.hear()
+		s.refused(0)
+	})
+	require.NotNil(t, proven.replicas[0].Status().Delay)
 	s.replicas[0].ResumeReplay()
 	require.EqualValues(t, 1, s.ready())
 }
@@ -47,27 +46,23 @@ func TestReplica_AnotherOneAtItsAddress(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 2)
+	s.clock.stop()
 	s.ready()
 	s.replicas[1].CatchUp(s.primary)
 	s.replicas[1].PauseReplay()
 	s.change(1, 1)         // a removal
 	s.clock.advance(bound) // the pulses before it prove nothing any more
 	replica := s.set.replicas[0]
-	for until := time.Now().Add(20 * time.Second); ; { // until the machine is quick enough to ask
+	s.until(OutcomeBehind, 0, func() {
+		s.ways[0].Turn(s.replicas[0].Addr())
+		replica.Pool.Reset()
 		s.replicas[0].CatchUp(s.primary)
 		require.EqualValues(t, 1, s.ready())
 		s.ways[0].Turn(s.replicas[1].Addr())
 		replica.Pool.Reset() // its next session is a new one
-		_, _, answered := s.ask(0, 1)
-		require.False(t, answered)
-		if replica.state.Load().fault == OutcomeBehind { // it was asked, and said so
-			return
-		}
-		require.True(t, time.Now().Before(until), "%v", replica.Status())
-		s.ways[0].Turn(s.replicas[0].Addr())
-		replica.Pool.Reset()
-		s.clock.advance(longestRest)
-	}
+		s.refused(0)
+	})
+	require.Equal(t, OutcomeBehind, replica.state.Load().fault, "it was asked")
 }
 
 // TestReplica_ProofComesBeforeTheSnapshot: a replica that catches up during a single statement
@@ -128,21 +123,24 @@ func TestReplica_PromotedReplicaAnswersNothing(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 1)
+	s.clock.stop()
 	s.ready()
 	s.replicas[0].Promote()
-	require.Eventually(t, func() bool { // once the machine is quick enough
+	s.until(OutcomeNotInRecovery, 0, func() { // before anybody has looked again
 		s.hear()
 		newest, _ := s.set.pulses.newest()
 		s.set.replicas[0].state.Store(&state{fault: OutcomeAnswered, replayed: newest.number, history: newest.history}) // as a look before the promotion saw it
-		_, _, answered := s.ask(0, 1)
-		require.False(t, answered, "before anybody has looked again")
-		return s.set.replicas[0].Counts(OutcomeNotInRecovery) > 0
+		s.refused(0)
+	})
+	require.Eventually(t, func() bool {
+		s.look(0)
+		return s.set.replicas[0].Status().State == OutcomeNotInRecovery
 	}, 20*time.Second, time.Millisecond)
-	s.look(0)
-	require.Equal(t, OutcomeNotInRecovery, s.set.replicas[0].Status().State)
 	s.change(1, 1)
-	s.hear()
-	require.True(t, s.set.Heard(), "the old primary goes on")
+	require.Eventually(t, func() bool {
+		s.hear()
+		return s.set.Heard()
+	}, 20*time.Second, time.Millisecond, "the old primary goes on")
 }
 
 // TestReplica_LateAnswerDoesNotCount: what takes longer than the bound is for the primary.
@@ -150,6 +148,7 @@ func TestReplica_LateAnswerDoesNotCount(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 1)
+	s.clock.stop()
 	s.ready()
 	read := func(sql string) (unanswered bool) {
 		_, unanswered, _ = s.read(0, func(db DB) error {
@@ -158,33 +157,35 @@ func TestReplica_LateAnswerDoesNotCount(t *testing.T) {
 		})
 		return unanswered
 	}
-	require.False(t, read("SELECT NULL::text"))
-	count := s.set.replicas[0].Counts
-	began, before := time.Now(), count(OutcomeLate)
-	require.True(t, read("SELECT pg_sleep(5)::text"))
-	require.Less(t, time.Since(began), 2*time.Second)
-	require.Equal(t, before+1, count(OutcomeLate))
-	require.True(t, read("SELECT NULL::text"), "it rests")
-	s.clock.advance(longestRest)
-	s.ready()
-	require.True(t, read("SELECT NULL::text FROM nowhere.at_all"))
-	require.EqualValues(t, 1, count(OutcomeFailed))
-	s.clock.advance(longestRest)
-	s.ready()
-	before = count(OutcomeLate)
-
-	_, unanswered, err := s.read(0, func(db DB) error { // the answer comes in time, and is read late
-		rows, err := db.Query(t.Context(), "SELECT generate_series(1, 3)")
-		require.NoError(t, err)
-		require.True(t, rows.Next())
-		s.clock.advance(bound)
-		for rows.Next() {
-			continue
-		}
-		return rows.Err()
+	s.until(OutcomeAnswered, 0, func() { read("SELECT NULL::text") })
+	began := time.Now()
+	s.until(OutcomeLate, 0, func() {
+		s.ready()
+		began = time.Now()
+		require.True(t, read("SELECT pg_sleep(60)::text"))
 	})
-	require.True(t, unanswered, "%v", err)
-	require.Equal(t, before+1, count(OutcomeLate))
+	require.Less(t, time.Since(began), 30*time.Second)
+	require.Equal(t, OutcomeLate, s.set.replicas[0].state.Load().fault, "it rests")
+	s.until(OutcomeFailed, 0, func() {
+		s.ready()
+		require.True(t, read("SELECT NULL::text FROM nowhere.at_all"))
+	})
+	s.until(OutcomeLate, 0, func() { // the answer comes in time, and is read late
+		s.ready()
+		_, unanswered, err := s.read(0, func(db DB) error {
+			rows, err := db.Query(t.Context(), "SELECT generate_series(1, 3)")
+			if err != nil {
+				return err
+			}
+			rows.Next()
+			s.clock.advance(bound + 1)
+			for rows.Next() {
+				continue
+			}
+			return rows.Err()
+		})
+		require.True(t, unanswered, "%v", err)
+	})
 }
 
 // TestReplica_OfTheOldPrimaryAnswersNothing: it has replayed more than the new primary has, and of
@@ -193,6 +194,7 @@ func TestReplica_OfTheOldPrimaryAnswersNothing(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 2)
+	s.clock.stop()
 	s.ready()
 	s.cutStream(0)
 	_, err := s.writer.Exec(t.Context(), "CREATE TABLE public.much AS SELECT generate_series(1, 50000) n")
@@ -201,14 +203,12 @@ func TestReplica_OfTheOldPrimaryAnswersNothing(t *testing.T) {
 	s.failOver(false)
 	s.primary.Exec("rolecall", noteSQL)
 	s.change(1, 1) // a removal
-	for range 2 {
+	s.until(OutcomeOtherHistory, 1, func() {
 		s.clock.advance(bound)
 		s.hear()
 		s.look(1)
-		_, _, answered := s.ask(1, 1)
-		require.False(t, answered)
-	}
-	require.NotZero(t, s.set.replicas[1].Counts(OutcomeOtherHistory))
+		s.refused(1)
+	})
 }
 
 // TestReplica_OfAPromotedReplicaAnswersNothing while the old primary goes on and is heard: it has
@@ -217,6 +217,7 @@ func TestReplica_OfAPromotedReplicaAnswersNothing(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	s := startServers(t, 2)
+	s.clock.stop()
 	s.streams[1].Turn(s.replicas[0].Addr()) // the second one cascades
 	s.streams[1].Cut()
 	s.ready()
@@ -229,12 +230,10 @@ func TestReplica_OfAPromotedReplicaAnswersNothing(t *testing.T) {
 	s.replicas[0].Promote()
 	s.replicas[0].Exec("rolecall", "CREATE TABLE public.much AS SELECT generate_series(1, 50000) n")
 	s.replicas[1].CatchUp(s.replicas[0])
-	for range 2 {
+	s.until(OutcomeBehind, 1, func() { // the old primary is heard, and this replica shows none of it
 		s.clock.advance(bound)
 		s.hear()
-		require.True(t, s.set.Heard())
 		s.look(1)
-		_, _, answered := s.ask(1, 1)
-		require.False(t, answered)
-	}
+		s.refused(1)
+	})
 }

@@ -38,14 +38,25 @@ type servers struct {
 
 // clock is the process's clock. A test moves it instead of waiting.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time // when it was stopped; zero if it runs
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.ahead)
+	if c.stopped.IsZero() {
+		return time.Now().Add(c.ahead)
+	}
+	return c.stopped.Add(c.ahead)
+}
+
+// stop makes time pass only as far as a test moves it: no pulse ages because the machine is slow.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now()
 }
 
 func (c *clock) advance(d time.Duration) {
@@ -165,6 +176,25 @@ func (s *servers) ready() (version int64) {
 		require.True(s.t, time.Now().Before(until), "%v", s.set.replicas[0].Status())
 		s.clock.advance(bound / hearsWithin)
 	}
+}
+
+// until tries until reads of a replica have ended with an outcome once more. On a busy machine, a
+// try may end with another one.
+func (s *servers) until(outcome Outcome, replica int, try func()) {
+	s.t.Helper()
+	r := s.set.replicas[replica]
+	before := r.Counts(outcome)
+	for end := time.Now().Add(20 * time.Second); r.Counts(outcome) == before; s.clock.advance(longestRest) {
+		require.True(s.t, time.Now().Before(end), "%s: %v", outcome, r.Status())
+		try()
+	}
+}
+
+// refused asks a replica, which must not answer.
+func (s *servers) refused(replica int) {
+	s.t.Helper()
+	_, _, answered := s.ask(replica, 1)
+	require.False(s.t, answered)
 }
 
 // calm undoes all faults.
