@@ -29,8 +29,8 @@ surroundings: ## Run the tests that need servers of their own, load the machine 
 
 .PHONY: laws
 laws: ## Run the laws of the merge rule over 10,000 histories each, 1,000 through the whole program, 2,000 of replicas, and 40 failovers
-	go test ./sync -run Law -count=1 -rapid.checks=10000
-	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant|TestFollower_KnowsTheMembers' -count=1 -rapid.checks=200
+	go test ./sync -run Law -count=1 -rapid.checks=10000 -timeout 30m
+	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier|TestAccessReviewOfAnyInstant|TestFollower_KnowsTheMembers' -count=1 -rapid.checks=200 -timeout 30m
 	ROLECALL_TEST_SURROUNDINGS=1 go test ./internal/replica -run 'TestLaw_NoReplicaAnswersLate$$' -count=1 -rapid.checks=2000 -timeout 20m
 	ROLECALL_TEST_SURROUNDINGS=1 go test ./internal/replica -run 'TestLaw_NoReplicaAnswersLateAfterAFailover' -count=10 -timeout 20m
 

@@ -183,7 +183,7 @@ func TestChanges_OutlastTheTimesOfOtherRequests(t *testing.T) {
 	t.Parallel()
 	b, _ := setupFeed(t, nil)
 	server := httptest.NewUnstartedServer(b.handler)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 700*time.Millisecond, 700*time.Millisecond
 	server.Start()
 	t.Cleanup(server.Close)
 	b.url, b.client = server.URL, server.Client()
@@ -195,7 +195,7 @@ func TestChanges_OutlastTheTimesOfOtherRequests(t *testing.T) {
 	stream := b.stream("")
 	require.Equal(t, eventHeartbeat, stream.next().kind)
 	b.untilWaiting(1)
-	<-time.After(200 * time.Millisecond) // longer than the server's time-outs
+	<-time.After(time.Second) // longer than the server's time-outs
 	b.world.organization("org_1", "North", nil)
 	require.Equal(t, eventChange, stream.next().kind)
 }

@@ -1,14 +1,17 @@
 package jobs
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -29,7 +32,12 @@ func runChild(url string) int {
 }
 
 func acceptAndWork(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	cfg.ConnConfig.Tracer = stuck{}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -49,21 +57,35 @@ func acceptAndWork(ctx context.Context, url string) error {
 	return w.Start(ctx)
 }
 
+// stuck is a tracer that says so and goes no further once a transaction reads the mirror.
+type stuck struct{ panicking }
+
+func (stuck) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	for _, q := range data.Batch.QueuedQueries {
+		if strings.Contains(q.SQL, "ReadUsers") {
+			fmt.Println("applying")
+			select {}
+		}
+	}
+	return ctx
+}
+
 // TestWorkers_KilledProcessLosesNothing kills a process with -9 while it applies a delivery that it
 // acknowledged. Another process applies the delivery within twenty seconds, and only once.
 func TestWorkers_KilledProcessLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.Exec(t, "INSERT INTO rolecall.users (id) VALUES ('user_1')")
-	release := b.Hold(t, "SELECT FROM rolecall.users FOR UPDATE")
 	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), childEnv+"="+b.URL)
 	child.Stderr = os.Stderr
+	says, err := child.StdoutPipe()
+	require.NoError(t, err)
 	require.NoError(t, child.Start())
-	b.UntilBlocked(t, 1)
+	line, err := bufio.NewReader(says).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "applying\n", line)
 	require.NoError(t, child.Process.Kill())
 	require.Error(t, child.Wait(), "it was killed")
-	release()
 	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
 	require.Equal(t, "running", b.jobs(t)[0].State, "the queue doesn't know")
 

@@ -151,7 +151,7 @@ func cutOff(t *testing.T, pool *pgxpool.Pool, statement string) {
 			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1`, statement).Scan(&cut)
 		require.NoError(t, err)
 		return cut
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.Error(t, <-failed)
 }
 
@@ -184,7 +184,9 @@ func TestCurrentMembers_CountingGivesWayInADeadlock(t *testing.T) {
 			require.NoError(t, err)
 			_, err = writer.Exec(ctx, writes[0])
 			require.NoError(t, err)
-			counting, own := make(chan error, 1), open(t, pool.Config())
+			cfg := pool.Config() // it looks for a deadlock once: there is one by then, and its time for the lock isn't over
+			cfg.ConnConfig.RuntimeParams["deadlock_timeout"] = "4s"
+			counting, own := make(chan error, 1), open(t, cfg)
 			go func() { counting <- migrations.Up(ctx, own) }()
 			untilCountingWaits(t, pool)
 			_, err = writer.Exec(ctx, writes[1])
@@ -205,5 +207,5 @@ func untilCountingWaits(t *testing.T, pool *pgxpool.Pool) {
 			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DO %'`).Scan(&waits)
 		require.NoError(t, err)
 		return waits
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }

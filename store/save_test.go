@@ -107,6 +107,8 @@ func TestSave_CountsAreLockedBeforeRowsAreAdded(t *testing.T) {
 	_, err := holder.Exec(t.Context(), "SELECT FROM rolecall.member_counts FOR UPDATE")
 	require.NoError(t, err)
 	m := mirrorOf(membership("orgmem_2", "org_1", "user_2", 1), user("user_2", 1))
+	_, err = adding.Exec(t.Context(), "SET LOCAL lock_timeout = '20s'") // the holder lets go
+	require.NoError(t, err)
 	locked := lock(t, adding, m)
 	saved := make(chan error, 1)
 	go func() { saved <- saveMirror(t, adding, locked, m) }()

@@ -91,7 +91,7 @@ func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	b, log := setupKeeper(t), &testlog.Lines{}
 	ctx := t.Context()
 	earlier := b.keeper(log)
-	earlier.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
+	earlier.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now().Add(-time.Minute))
 	writable := b.unwritable(t)
 	require.False(t, earlier.save(ctx), "the database can't be written to")
 	writable()

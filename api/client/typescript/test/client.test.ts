@@ -148,7 +148,7 @@ test("an odd id is a stranger's, and spoils no other check", async (t) => {
 
 test("an odd permission is a mistake of the program", async () => {
   const failures: unknown[] = [];
-  const client = patientClient({ url: await deadUrl(), token: "rcs_x", failed: (error) => failures.push(error) });
+  const client = patientClient({ url: deadUrl, token: "rcs_x", failed: (error) => failures.push(error) });
   for (const permission of oddIds("reports:") as string[]) {
     await assert.rejects(client.decide([check("user_1"), { ...check("user_1"), permission }]), /permission must be/);
     assert.throws(() => requirePermission(client, permission, () => "org_1"), /permission must be/);
@@ -158,7 +158,7 @@ test("an odd permission is a mistake of the program", async () => {
 });
 
 test("decide takes 1 to 100 checks, and a service's token", async () => {
-  const url = await deadUrl();
+  const url = deadUrl;
   const client = patientClient({ url, token: "rcs_x" });
   await assert.rejects(client.decide([]), /0 checks, must be 1 to 100/);
   await assert.rejects(client.decide(many(101)), /101 checks/);
@@ -224,7 +224,7 @@ test("an ended session is told, and a decision names the impersonator", async (t
 });
 
 test("a header of blanks is read in no time", async () => {
-  const client = patientClient({ url: await deadUrl() });
+  const client = patientClient({ url: deadUrl });
   const headers = { authorization: "Bearer x" + " ".repeat(8000) + "x" };
   const before = process.cpuUsage();
   for (let i = 0; i < 20; i++) {
