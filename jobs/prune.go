@@ -36,6 +36,7 @@ type Retention struct {
 	Sessions time.Duration // that ended; at least [store.SessionsNamed]
 	Commands time.Duration // since they began; at least [store.KeysCount]
 	Jobs     time.Duration // that failed for good or were cancelled
+	DoneJobs time.Duration // that succeeded: the ledger is the record, and the queue should stay small
 	Audit    time.Duration // of entries of the audit log that no longer hold; see cut.go
 }
 

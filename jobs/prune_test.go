@@ -200,3 +200,15 @@ func TestPrune_FindsItsRowsByIndexes(t *testing.T) {
 		require.Len(t, rows, 50)
 	}), 1500)
 }
+
+// TestRetention_OfJobs is River's; 0 keeps them for ever.
+func TestRetention_OfJobs(t *testing.T) {
+	t.Parallel()
+	cfg := setup(t).workersConfig()
+	cfg.Retention = Retention{Jobs: 2 * time.Hour, DoneJobs: time.Minute}
+	set := cfg.river()
+	require.Equal(t, []time.Duration{2 * time.Hour, 2 * time.Hour, time.Minute},
+		[]time.Duration{set.CancelledJobRetentionPeriod, set.DiscardedJobRetentionPeriod, set.CompletedJobRetentionPeriod})
+	cfg.Retention = Retention{}
+	require.EqualValues(t, -1, cfg.river().CompletedJobRetentionPeriod)
+}

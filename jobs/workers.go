@@ -43,9 +43,6 @@ const (
 	rescueAfter = 20 * time.Second
 	// softStop is how long running jobs may continue once stopping began; then they are given back.
 	softStop = 5 * time.Second
-	// keepCompleted is how long done jobs stay: the ledger is the record, and the queue should stay
-	// small.
-	keepCompleted = 10 * time.Minute
 )
 
 // WorkersConfig configures [Workers].
@@ -121,7 +118,7 @@ func NewWorkers(cfg WorkersConfig) (*Workers, error) {
 func (c WorkersConfig) river() *river.Config {
 	return &river.Config{
 		CancelledJobRetentionPeriod: riverLife(c.Retention.Jobs),
-		CompletedJobRetentionPeriod: keepCompleted,
+		CompletedJobRetentionPeriod: riverLife(c.Retention.DoneJobs),
 		DiscardedJobRetentionPeriod: riverLife(c.Retention.Jobs),
 		FetchCooldown:               fetchCooldown,
 		FetchOnlyKnownKinds:         true, // a job of a newer version waits for a process that knows it

@@ -54,7 +54,8 @@ type Config struct {
 	LedgerRetention   time.Duration `env:"ROLECALL_LEDGER_RETENTION" envDefault:"400d" help:"how long webhooks that ended, and reports of sweeps, are kept in the ledger, such as 400d; at least 7d; 0 keeps them for ever"`
 	SessionRetention  time.Duration `env:"ROLECALL_SESSION_RETENTION" envDefault:"8d" help:"how long ends of sessions are kept, which refuse these sessions' tokens; at least 8d; longer if Clerk lets impersonated sessions live for more than a week; 0 keeps them for ever"`
 	CommandRetention  time.Duration `env:"ROLECALL_COMMAND_RETENTION" envDefault:"24h" help:"how long commands and their answers are kept, such as 24h or 30d; at least 24h; 0 keeps them for ever. An Idempotency-Key counts for 24 hours in any case"`
-	JobRetention      time.Duration `env:"ROLECALL_JOB_RETENTION" envDefault:"7d" help:"how long jobs that failed for good or were cancelled are kept, such as 7d; at least 1h; 0 keeps them for ever. Jobs that are done are kept for ten minutes"`
+	JobRetention      time.Duration `env:"ROLECALL_JOB_RETENTION" envDefault:"7d" help:"how long jobs that failed for good or were cancelled are kept, such as 7d; at least 1h; 0 keeps them for ever"`
+	DoneJobRetention  time.Duration `env:"ROLECALL_DONE_JOB_RETENTION" envDefault:"10m" help:"how long jobs that are done are kept, such as 10m; at least 1m; 0 keeps them for ever, and the queue grows. What they did is in the ledger"`
 	AuditRetention    time.Duration `env:"ROLECALL_AUDIT_RETENTION" envDefault:"0" help:"how long entries stay in the audit log that no longer hold, such as 400d; at least 30d; 0 keeps them for ever"`
 	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file of the roles and their permissions; default: the built-in policy"`
 	SignInURL         string        `env:"ROLECALL_SIGN_IN_URL" secret:"web" help:"sign-in page to which forward authentication sends browsers without a session; default: they get a 401"`

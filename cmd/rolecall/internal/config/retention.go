@@ -14,6 +14,8 @@ const (
 	leastCommands = 24 * time.Hour
 	// leastJobs lets an operator read why a job failed.
 	leastJobs = time.Hour
+	// leastDoneJobs lets the pages of jobs show what has just been done.
+	leastDoneJobs = time.Minute
 	// leastAudit is above the time after which a delivery still comes late, or is replayed.
 	leastAudit = 30 * 24 * time.Hour
 )
@@ -32,6 +34,7 @@ func (c Config) checkRetention() error {
 		{"ROLECALL_SESSION_RETENTION", c.SessionRetention, leastSessions, "8d", "a token may name an ended session for so long"},
 		{"ROLECALL_COMMAND_RETENTION", c.CommandRetention, leastCommands, "24h", "an Idempotency-Key counts for so long"},
 		{"ROLECALL_JOB_RETENTION", c.JobRetention, leastJobs, "1h", "you couldn't read why a job failed"},
+		{"ROLECALL_DONE_JOB_RETENTION", c.DoneJobRetention, leastDoneJobs, "1m", "you couldn't see what has just been done"},
 		{"ROLECALL_AUDIT_RETENTION", c.AuditRetention, leastAudit, "30d", "late and replayed webhooks still write about the last days"},
 	} {
 		switch {

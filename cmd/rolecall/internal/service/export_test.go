@@ -25,6 +25,7 @@ var (
 	ClosePool   = closePool
 	Connections = connections
 	LogSlow     = logSlow
+	RetentionOf = retention
 )
 
 // Pools are the pools of a running service; nil where the process doesn't need one.

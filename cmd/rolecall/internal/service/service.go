@@ -276,7 +276,7 @@ func (s *Service) startWorkers(ctx context.Context) error {
 func retention(c config.Config) jobs.Retention {
 	return jobs.Retention{
 		Bodies: c.BodyRetention, Ledger: c.LedgerRetention, Sessions: c.SessionRetention, Commands: c.CommandRetention, Jobs: c.JobRetention,
-		Audit: c.AuditRetention,
+		DoneJobs: c.DoneJobRetention, Audit: c.AuditRetention,
 	}
 }
 
