@@ -163,7 +163,7 @@ func TestReplicas_AnswerReads(t *testing.T) {
 	_, page := r.Text(t, "/")
 	require.Contains(t, page, "Replicas of this process")
 	require.Contains(t, page, r.ways[0].Addr())
-	require.Contains(t, page, "questions that replicas could have answered")
+	require.Contains(t, page, "that replicas could have answered")
 	r.countsEachQuestionOnce(t, reads, admins)
 
 	for _, replica := range r.replicas {
@@ -186,6 +186,8 @@ func TestReplicas_AnswerReads(t *testing.T) {
 		replica.ResumeReplay()
 	}
 	r.answering(t, admins, workspace)
+	_, page = r.Text(t, "/")
+	require.Regexp(t, `data-label="Left to others"><div>[0-9]+ [a-z_]+`, page, "also after they answer again")
 	require.NotEqual(t, fromReplicas[reads[3]], func() string { _, body := r.Get(t, r.Web(reads[3]), admins); return inJSON(t, body) }())
 }
 
