@@ -20,7 +20,7 @@ func (c *Console) auditDownloads() []download {
 	return []download{
 		{path: "/audit/export.csv", contentType: "text/csv; charset=utf-8", name: named("audit.csv"), write: c.exportAudit(writeAuditCSV)},
 		{path: "/audit/export.jsonl", contentType: "application/jsonl", name: named("audit.jsonl"), write: c.exportAudit(writeAuditJSON)},
-		{path: "/audit/access-review.csv", contentType: "text/csv; charset=utf-8", name: named("access-review.csv"), write: c.exportReview},
+		{path: "/audit/access-review.csv", contentType: "text/csv; charset=utf-8", name: c.reviewName, write: c.exportReview},
 	}
 }
 
@@ -143,9 +143,31 @@ func flushed(out io.Writer, text *bytes.Buffer, err error) error {
 	return nil
 }
 
-// exportReview writes the access review of one workspace, or of all.
+// exportedAt returns the instant of a review that is downloaded.
+func (c *Console) exportedAt(v *visit) (time.Time, error) {
+	if text := v.filter("at"); text != "" {
+		return c.reviewed(text)
+	}
+	return v.began, nil
+}
+
+// reviewName names the file of a review after its instant.
+func (c *Console) reviewName(v *visit) string {
+	at, err := c.exportedAt(v)
+	if err != nil { // then there is no file
+		return "access-review.csv"
+	}
+	return "access-review-" + at.UTC().Format("2006-01-02T150405Z") + ".csv"
+}
+
+// exportReview writes the access review of one workspace, or of all. The last record says that the
+// file is whole, of which instant it is, and since when the log is complete; no user is in it.
 func (c *Console) exportReview(ctx context.Context, v *visit, out io.Writer) error {
-	at, err := c.reviewed(v.filter("at"))
+	at, err := c.exportedAt(v)
+	if err != nil {
+		return err
+	}
+	terms, err := support.Terms(ctx, v.db, at)
 	if err != nil {
 		return err
 	}
@@ -161,8 +183,10 @@ func (c *Console) exportReview(ctx context.Context, v *visit, out io.Writer) err
 		organization = of.ID
 	}
 	var text bytes.Buffer
+	count := 0
 	written := spreadsheet.Write(&text, support.ReviewColumns()...) // goes out with the first members: an error before them has a page
 	err = support.AccessReview(ctx, v.db, organization, at, func(members []support.ReviewedMember) error {
+		count += len(members)
 		for _, m := range members {
 			if written == nil {
 				written = spreadsheet.Write(&text, m.Record()...)
@@ -172,6 +196,9 @@ func (c *Console) exportReview(ctx context.Context, v *visit, out io.Writer) err
 	})
 	if err != nil {
 		return err
+	}
+	if written == nil {
+		written = spreadsheet.Write(&text, terms.Record(count)...)
 	}
 	return flushed(out, &text, written)
 }

@@ -46,8 +46,23 @@ func TestAudit_Downloads(t *testing.T) {
 	_, text = w.Text(t, "/audit?workspace=northwind&action=member.remvoed")
 	require.Contains(t, text, "No entry has the action")
 	review := records("/audit/access-review.csv?workspace=northwind")
-	require.Len(t, review, 5, "header, ada, john, the hostile one and jane")
-	require.Len(t, records("/audit/access-review.csv?at="+url.QueryEscape(time.Unix(0, 0).UTC().Format(time.RFC3339))), 1)
+	require.Len(t, review, 6, "header, ada, john, the hostile one, jane, and the end")
+	end := review[5]
+	require.Equal(t, []string{"complete", "4"}, end[:2])
+	_, err = time.Parse(time.RFC3339, end[2])
+	require.NoError(t, err, "the instant")
+	require.Empty(t, strings.Join(end[3:], ""), "no sweep yet")
+	_, err = w.DB.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, progress, report)
+		VALUES ('interval', '', false, 'ins_1', '2026-01-02', '2026-01-02', '2026-01-02', 'clean', '{}', '{}')`)
+	require.NoError(t, err)
+	old := records("/audit/access-review.csv?at=" + url.QueryEscape("1970-01-01T00:00:00Z"))
+	require.Equal(t, []string{"complete", "0", "1970-01-01T00:00:00Z", "2026-01-02T00:00:00Z"}, old[1][:4])
+	for query, name := range map[string]string{"?at=2026-01-02": `access-review-2026-01-02T000000Z\.csv`, "": `access-review-20\d\d-\d\d-\d\dT\d{6}Z\.csv`} {
+		response, err := w.Client.Do(newRequest(t, http.MethodGet, w.Admin("/audit/access-review.csv"+query), nil, nil))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Regexp(t, name, response.Header.Get("Content-Disposition"))
+	}
 	for _, path := range []string{"/audit", "/audit?workspace=evil", "/audit/access-review?workspace=northwind"} {
 		_, text := w.Text(t, path)
 		require.NotContains(t, text, "<script>alert", path)
@@ -75,7 +90,8 @@ func TestAccessReview_OfALongHistory(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 	require.NoError(t, err)
-	require.Len(t, rows, 1505)
+	require.Len(t, rows, 1506)
+	require.Equal(t, []string{"complete", "1504"}, rows[1505][:2])
 }
 
 // TestAccessReview_OfATimeThatWasCut: page and file say that the log doesn't go back so far. Of

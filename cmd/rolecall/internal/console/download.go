@@ -43,7 +43,7 @@ func (c *Console) send(d download) handler {
 				return err
 			}
 		}
-		v.db = c.cfg.Pool
+		v.db, v.began = c.cfg.Pool, c.cfg.Now()
 		out := &attachment{to: w, contentType: d.contentType, name: d.name(v)}
 		err = d.write(ctx, v, out)
 		if err != nil && out.begun {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/callmine/rolecall/store"
@@ -23,6 +24,7 @@ type visit struct {
 	admitted bool              // may see pages
 	title    string            // of the page
 	said     string            // what a change did, for the next page
+	began    time.Time         // of a download
 }
 
 // handler answers a visit, or returns an error that [faultOf] knows.

@@ -146,3 +146,15 @@ func (m ReviewedMember) Record() []string {
 		m.WorkspaceID, m.Status, text(m.InvitedBy), text(m.InviterName), m.RoleCause, strconv.FormatBool(m.FoundBySweep),
 	}
 }
+
+// Record returns the last record of a review as CSV, which has as many cells as the others: that
+// the review is complete, its number of memberships, its instant, and since when the log is
+// complete.
+func (t ReviewTerms) Record(memberships int) []string {
+	since := ""
+	if t.CompleteSince != nil {
+		since = t.CompleteSince.Format(time.RFC3339)
+	}
+	record := []string{"complete", strconv.Itoa(memberships), t.At.Format(time.RFC3339), since}
+	return append(record, make([]string, len(ReviewColumns())-len(record))...)
+}
