@@ -100,7 +100,7 @@ func (s *Service) lostLine(ctx context.Context) string {
 	if err != nil || !lost.Any() {
 		return "" // a database that doesn't answer turns the next probe red
 	}
-	return health.TellLost(lost) + " are missing after a failover; until a sweep has gone through, answers show what the database has\n"
+	return health.TellLost(lost) + " after a failover; until a sweep has gone through, answers show what the database has\n"
 }
 
 // othersAnswer returns an error unless the databases behind the other pools' URLs answer. A pool

@@ -147,7 +147,7 @@ func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 	alarms := alarmed(t, db)
 	require.True(t, health.HasAlarm(alarms, health.AlarmDatabase))
 	require.True(t, health.HasAlarm(alarms, health.AlarmLost), "other processes and `rolecall status` know it from the database")
-	require.Contains(t, alarms[len(alarms)-1].Detail, fmt.Sprintf("%d deliveries are missing", f.lost))
+	require.Contains(t, alarms[len(alarms)-1].Detail, health.TellLost(store.Lost{Deliveries: int64(f.lost)}))
 	require.Contains(t, f.Log.String(), "the database is another one than before")
 	require.Regexp(t, `timeline 2: the old one had written up to 0/[0-9A-F]+ at least, and the new one was at 0/[0-9A-F]+`,
 		f.standby.Value("rolecall", "SELECT change FROM rolecall.database_identity"), "how far it had got")
@@ -155,7 +155,7 @@ func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 	f.shows(t, fmt.Sprintf(`rolecall_acknowledged_lost_total{kind="delivery"} %d`, f.lost), 5*time.Second)
 	status, text := f.Text(t, "/readyz")
 	require.Equal(t, http.StatusOK, status, "answers go on")
-	require.Contains(t, text, fmt.Sprintf("%d deliveries are missing after a failover", f.lost))
+	require.Contains(t, text, health.TellLost(store.Lost{Deliveries: int64(f.lost)})+" after a failover")
 	require.Equal(t, before, asOf(t, f.Bundle, f.Token(t, f.admin), f.workspace), "answers say how old they are")
 
 	release()
