@@ -113,7 +113,7 @@ func (q *Inquiry) givePermission() *Change {
 // it ends.
 func (q *Inquiry) wait() *Change {
 	behind, old := q.Freshness.behind(q.Standing.Revision), q.Freshness.old(q.Standing.AsOf, q.Now)
-	c := Change{Kind: ChangeWaitForSweep, Subject: q.Standing.OrganizationID, Words: "wait for the next clean sweep, or run rolecall reconcile"}
+	c := Change{Kind: ChangeWaitForSweep, Subject: q.Standing.OrganizationID, Words: "run rolecall reconcile, or wait for the next clean sweep if a process sweeps"}
 	switch {
 	case behind && old, old && q.Provenance.SweepTook >= q.Freshness.MaxStaleness:
 		return nil
