@@ -89,7 +89,7 @@ func (e auditEntry) cursor(workspace string) cursor {
 	if workspace == "" {
 		return cursor{text: strconv.FormatInt(e.recorded, 10)}
 	}
-	return cursor{e.At, strconv.FormatInt(e.ID, 10)}
+	return cursor{at: e.At, text: strconv.FormatInt(e.ID, 10)}
 }
 
 // auditColumns returns the columns of a list. The table of one workspace's entries leaves the
@@ -164,6 +164,9 @@ func (c *listAudit) run(ctx context.Context, io streams) error {
 		if c.Follow {
 			return c.follow(ctx, db, selected, pages)
 		}
+		if selected.OrganizationID != "" {
+			pages.order = "entries of " + selected.OrganizationID
+		}
 		return listAll(io, pages, c.paging, lookingAhead(func(after cursor, limit int) ([]auditEntry, error) {
 			return auditPage(ctx, db, selected, after, limit)
 		}, func(e auditEntry) cursor { return e.cursor(selected.OrganizationID) }))
@@ -189,7 +192,7 @@ func auditPage(ctx context.Context, db store.DBTX, q store.AuditQuery, after cur
 	if after != (cursor{}) {
 		var err error
 		place, err = strconv.ParseInt(after.text, 10, 64)
-		if err != nil || after.at.IsZero() != (q.OrganizationID == "") {
+		if err != nil {
 			return nil, errOtherList
 		}
 	}

@@ -141,7 +141,7 @@ func searchLedger(ctx context.Context, db store.DBTX, filter store.Filter, patie
 			return nil, cursor{}, err
 		case len(rows) > limit:
 			last := rows[limit-1]
-			return rows[:limit], cursor{last.ReceivedAt, last.SvixID}, nil
+			return rows[:limit], cursor{at: last.ReceivedAt, text: last.SvixID}, nil
 		case back.IsZero():
 			return rows, cursor{}, nil
 		}

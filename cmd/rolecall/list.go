@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,10 +42,11 @@ type listPages[T any] struct {
 	out   io.Writer
 	as    listFormat
 	table columns[T]
-	lines bool // in JSON, each item is a line, and nothing is around them
-	head  any  // a struct whose members precede the items in JSON; nil for none
-	held  []T  // of a table, until its columns' widths are known
-	items int  // that were added
+	order string // names the items and their order in cursors, if the list's name doesn't
+	lines bool   // in JSON, each item is a line, and nothing is around them
+	head  any    // a struct whose members precede the items in JSON; nil for none
+	held  []T    // of a table, until its columns' widths are known
+	items int    // that were added
 	begun bool
 }
 
@@ -56,6 +58,9 @@ const mostHeld = 1000
 func (l list[T]) pages(out io.Writer, as listFormat) *listPages[T] {
 	return &listPages[T]{list: l, out: out, as: as, table: columns[T]{all: l.columns, width: widthOf(out)}}
 }
+
+// ordered names the items and their order: a cursor of another list is none of this one.
+func (p *listPages[T]) ordered() string { return cmp.Or(p.order, p.name) }
 
 // add prints further items.
 func (p *listPages[T]) add(items []T) error {

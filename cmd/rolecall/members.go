@@ -102,6 +102,7 @@ func (c *membersCommand) run(ctx context.Context, io streams) error {
 		}
 		search := support.MemberSearch{Grants: grants, May: c.May}
 		pages := memberColumns().pages(io.out, c.listFormat)
+		pages.order = "members of " + workspace.ID
 		return listAll(io, pages, c.paging, func(after cursor, limit int) ([]listedMember, cursor, error) {
 			members, next, err := membersAfter(ctx, db, workspace, search, after, limit)
 			if err == nil && len(members) == 0 && c.May != "" {
@@ -163,7 +164,7 @@ func membersAfter(
 		listed = append(listed, one)
 	}
 	if members.Next != nil {
-		next = cursor{members.Next.At, members.Next.ID}
+		next = cursor{at: members.Next.At, text: members.Next.ID}
 	}
 	return listed, next, nil
 }

@@ -35,6 +35,7 @@ func (n *pageLength) UnmarshalText(text []byte) error {
 type cursor struct {
 	at   time.Time
 	text string
+	list string // whose place it is, as [listPages.ordered] names it; set where cursors are printed and read
 }
 
 // String returns the cursor as commands print it.
@@ -46,20 +47,21 @@ func (c cursor) String() string {
 	if !c.at.IsZero() {
 		at = strconv.FormatInt(c.at.UnixMicro(), 10)
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(at + ":" + c.text))
+	return base64.RawURLEncoding.EncodeToString([]byte(c.list + ":" + at + ":" + c.text))
 }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (c *cursor) UnmarshalText(text []byte) error {
 	decoded, err := base64.RawURLEncoding.DecodeString(string(text))
-	at, rest, ok := strings.Cut(string(decoded), ":")
-	*c = cursor{text: rest}
+	list, place, named := strings.Cut(string(decoded), ":")
+	at, rest, ok := strings.Cut(place, ":")
+	*c = cursor{text: rest, list: list}
 	if at != "" && err == nil {
 		var micros int64
 		micros, err = strconv.ParseInt(at, 10, 64)
 		c.at = time.UnixMicro(micros).UTC()
 	}
-	if err != nil || !ok || *c == (cursor{}) {
+	if err != nil || !named || !ok || list == "" {
 		return fmt.Errorf("%q is no cursor: give the one that the page before printed", text)
 	}
 	return nil
@@ -82,7 +84,12 @@ func listAll[T any](to streams, pages *listPages[T], flags paging, read pageRead
 	if flags.All {
 		limit = mostListed
 	}
-	for after := flags.After; ; {
+	after := flags.After
+	if after != (cursor{}) && after.list != pages.ordered() {
+		return errOtherList
+	}
+	for {
+		after.list = ""
 		items, next, err := read(after, limit)
 		if err != nil {
 			return err
@@ -93,6 +100,9 @@ func listAll[T any](to streams, pages *listPages[T], flags paging, read pageRead
 		if flags.All && next != (cursor{}) {
 			after = next
 			continue
+		}
+		if next != (cursor{}) {
+			next.list = pages.ordered()
 		}
 		return errors.Join(pages.end(next.String()), sayMore(to.err, pages.as, next))
 	}

@@ -123,11 +123,15 @@ func (c *diffPolicy) run(ctx context.Context, io streams) error {
 func (c *diffPolicy) print(ctx context.Context, io streams, db store.DBTX, change store.PolicyChange, against string, next policy.Policy) error {
 	switch {
 	case c.Members:
-		return listAll(io, changedMemberColumns().pages(io.out, c.listFormat), c.paging, lookingAhead(func(after cursor, limit int) ([]changedMember, error) {
+		pages := changedMemberColumns().pages(io.out, c.listFormat)
+		pages.order = "members whom a policy changes"
+		return listAll(io, pages, c.paging, lookingAhead(func(after cursor, limit int) ([]changedMember, error) {
 			return membersChanged(ctx, db, change, after, limit)
 		}, func(m changedMember) cursor { return cursor{text: m.WorkspaceID + " " + m.UserID} }))
 	case c.WithoutManager:
-		return listAll(io, leftWorkspaceColumns().pages(io.out, c.listFormat), c.paging, lookingAhead(func(after cursor, limit int) ([]leftWorkspace, error) {
+		pages := leftWorkspaceColumns().pages(io.out, c.listFormat)
+		pages.order = "workspaces left without a manager"
+		return listAll(io, pages, c.paging, lookingAhead(func(after cursor, limit int) ([]leftWorkspace, error) {
 			return workspacesLeft(ctx, db, change, after.text, limit)
 		}, func(w leftWorkspace) cursor { return cursor{text: w.ID} }))
 	default:

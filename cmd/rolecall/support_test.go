@@ -6,6 +6,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -253,6 +255,49 @@ func TestUnknownDateOfJoining_IsNoDay(t *testing.T) {
 	d.read(t, &user, "user", d.ben)
 	require.Nil(t, user.Former[0].Since)
 	require.NotContains(t, d.printed(t, "user", d.ben)+d.printed(t, "members", "acme")+d.printed(t, "user", d.ben, "--csv"), "1970")
+}
+
+// TestAfter_TakesCursorsOfItsOwnListOnly: those of another list would be places at random, or texts
+// that the database refuses.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestAfter_TakesCursorsOfItsOwnListOnly(t *testing.T) {
+	d := newDesk(t)
+	lists := [][]string{
+		{"workspaces"}, {"members", "acme"}, {"members", "beta"}, {"audit", "list"}, {"audit", "list", "--workspace", "acme"},
+		{"audit", "list", "--workspace", "beta"}, {"deliveries", "list"},
+	}
+	cursors := make([]string, len(lists))
+	for i, list := range lists {
+		var page struct{ Next string }
+		require.NoError(t, json.Unmarshal([]byte(d.printed(t, append(list, "--limit", "1", "--json")...)), &page))
+		require.NotEmpty(t, page.Next, list)
+		cursors[i] = page.Next
+	}
+	for i, list := range lists {
+		for j, cursor := range cursors {
+			code, out, errs := runCommand(t, d.env, append(list, "--json", "--after", cursor)...)
+			if i == j {
+				require.Equal(t, exitOK, code, errs)
+				continue
+			}
+			require.Equal(t, exitUsage, code, "%v took a cursor of %v: %s", list, lists[j], errs)
+			require.Empty(t, out)
+		}
+	}
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:boss: [members:manage]\n"), 0o600))
+	for _, list := range []string{"--members", "--without-manager"} {
+		for j, cursor := range cursors[:2] {
+			code, _, errs := runCommand(t, d.env, "policy", "diff", policy, list, "--after", cursor)
+			require.Equal(t, exitUsage, code, "%s took a cursor of %v: %s", list, lists[j], errs)
+			require.Contains(t, errs, "another list")
+		}
+	}
+	for _, none := range []string{"!", "MTI6NA", "Og", "Ojo", "d29ya3NwYWNlczo"} {
+		code, _, errs := runCommand(t, d.env, "workspaces", "--after", none)
+		require.Equal(t, exitUsage, code, errs)
+	}
 }
 
 // TestUser_OfManyWorkspaces says what isn't listed, and lists it if it is asked to.

@@ -108,6 +108,7 @@ func (c *workspacesCommand) run(ctx context.Context, io streams) error {
 		if err := judged(ctx, db, need); err != nil {
 			return err
 		}
+		pages.order = "workspaces with " + string(need)
 		return listAll(io, pages, c.paging, func(after cursor, limit int) ([]listedWorkspace, cursor, error) {
 			return needing(ctx, db, need, after, limit)
 		})
