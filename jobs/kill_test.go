@@ -63,7 +63,7 @@ type stuck struct{ panicking }
 func (stuck) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	for _, q := range data.Batch.QueuedQueries {
 		if strings.Contains(q.SQL, "ReadUsers") {
-			fmt.Println("applying")
+			_, _ = fmt.Fprintln(os.Stdout, "applying")
 			select {}
 		}
 	}

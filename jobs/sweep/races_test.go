@@ -79,8 +79,8 @@ func TestSweep_OldNewsThatComesMeanwhile(t *testing.T) {
 	}
 }
 
-// TestSweep_OldNewsThatWaits: the same, but the webhook of the joining waits in the ledger until the
-// sweep has confirmed everything, as one does that a killed process was applying.
+// TestSweep_OldNewsThatWaits: the same, but the webhook of the joining waits in the ledger until
+// the sweep has confirmed everything, as one does that a killed process was applying.
 func TestSweep_OldNewsThatWaits(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 2)
