@@ -2,9 +2,11 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
@@ -14,6 +16,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // instruments show what happens in the service that dev runs, and sweep when they are told to. They
@@ -70,7 +73,10 @@ func (i *instruments) Ledger(ctx context.Context, messageIDs []string) (applied 
 			if row.AppliedAt != nil {
 				a.AppliedAt = *row.AppliedAt
 			}
-			if a.Changes, err = changes(ctx, db, row); err != nil {
+			if a.Changes, err = changes(ctx, db, row); err == nil && len(a.Changes) == 0 {
+				a.Changes, err = commanded(ctx, db, row)
+			}
+			if err != nil {
 				return err
 			}
 			applied = append(applied, a)
@@ -90,4 +96,47 @@ func changes(ctx context.Context, db store.DBTX, row store.LedgerRow) ([]string,
 		return nil, err
 	}
 	return sentences(ctx, db, logged)
+}
+
+// commandTime is longer than any command takes, from its begin to the webhook of its change.
+const commandTime = 30 * time.Second
+
+// commanded says in words what the command changed of which a delivery tells. Mostly, Clerk's answer
+// to the command was recorded first, and the delivery added nothing to the log.
+func commanded(ctx context.Context, db store.DBTX, row store.LedgerRow) ([]string, error) {
+	for _, target := range []string{row.ObjectID, support.UserOfDelivery(row)} {
+		if target == "" {
+			continue
+		}
+		logged, err := store.AuditEntries(ctx, db, store.AuditQuery{
+			OrganizationID: row.OrganizationID, Target: target, Since: row.OccurredAt.Add(-commandTime), Until: row.OccurredAt.Add(time.Millisecond),
+		}, 1) // the newest one: what was before it, another delivery tells
+		if err != nil {
+			return nil, err
+		}
+		if len(logged) == 1 && strings.HasPrefix(logged[0].Cause, "cmd_") && tells(row, logged[0]) {
+			return sentences(ctx, db, logged)
+		}
+	}
+	return nil, nil
+}
+
+// tells reports whether a delivery tells of the state that an entry ends with.
+func tells(row store.LedgerRow, e clerksync.LoggedEntry) bool {
+	var body struct {
+		Data struct {
+			told
+
+			Address string `json:"email_address"`
+		} `json:"data"`
+	}
+	if row.Body == nil || json.Unmarshal([]byte(*row.Body), &body) != nil {
+		return false
+	}
+	after, says := stateOf(e.After), body.Data
+	if ended := strings.HasSuffix(string(row.EventType), ".deleted"); ended || after == (told{}) {
+		return ended && after == (told{})
+	}
+	return (after.Name == "" || after.Name == says.Name) && (after.Role == "" || after.Role == clerksync.CanonicalRole(says.Role)) &&
+		(after.Email == "" || after.Email == says.Address)
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -68,6 +69,58 @@ func TestLedger_SaysWhatWebhooksChanged(t *testing.T) {
 	}, said)
 }
 
+// TestLedger_SaysWhatCommandsChanged, although Clerk's answers were recorded before the webhooks
+// came. What a sweep found before its webhook came, no command changed.
+func TestLedger_SaysWhatCommandsChanged(t *testing.T) {
+	t.Parallel()
+	b, i, _ := withInstruments(t)
+	ada, ben := named(t, b, "Ada", "Kern"), named(t, b, "Ben", "Okoro")
+	northwind, err := b.Clerk.CreateOrganization(clerksim.NewOrganization{Name: "Northwind", CreatedBy: ada})
+	require.NoError(t, err)
+	_, err = b.Clerk.AddMember(northwind.ID, ben, clerksim.RoleMember)
+	require.NoError(t, err)
+	b.Send(t, b.Clerk.Drain()...)
+
+	var ids, said []string
+	sent := func() {
+		t.Helper()
+		for _, m := range b.Clerk.Drain() {
+			b.Send(t, m)
+			ids = append(ids, m.ID)
+		}
+	}
+	path := "/v1/workspaces/" + northwind.ID
+	for _, command := range []struct{ method, path, body string }{
+		{http.MethodPatch, path + "/members/" + ben, `{"role":"org:admin"}`},
+		{http.MethodPatch, path + "/members/" + ben, `{"role":"org:member"}`},
+		{http.MethodPatch, path, `{"name":"Northwind Sales"}`},
+		{http.MethodPost, path + "/invitations", `{"email":"eve@example.test","role":"org:member"}`},
+		{http.MethodDelete, path + "/members/" + ben, ""},
+	} {
+		status, answer := b.Say(t, b.Token(t, ada), command.method, command.path, command.body)
+		require.Less(t, status, 300, answer)
+		sent()
+	}
+	_, err = b.Clerk.AddMember(northwind.ID, ben, clerksim.RoleMember)
+	require.NoError(t, err)
+	_, err = i.Sweep(t.Context())
+	require.NoError(t, err)
+	sent()
+	applied, err := i.Ledger(t.Context(), ids)
+	require.NoError(t, err)
+	for _, a := range applied {
+		said = append(said, a.Changes...)
+	}
+	require.Len(t, applied, 6)
+	require.Equal(t, []string{
+		"Ben Okoro is now org:admin in Northwind Sales, and was org:member",
+		"Ben Okoro is now org:member in Northwind Sales, and was org:admin",
+		"Northwind is now called Northwind Sales",
+		"eve@example.test was invited to Northwind Sales as org:member",
+		"Ada Kern removed Ben Okoro from Northwind Sales",
+	}, said)
+}
+
 // TestSweep_RepairsWhatWebhooksDidNotBring, also what changed a moment ago.
 func TestSweep_RepairsWhatWebhooksDidNotBring(t *testing.T) {
 	t.Parallel()
@@ -88,7 +141,7 @@ func TestSweep_RepairsWhatWebhooksDidNotBring(t *testing.T) {
 	require.Equal(t, 200, b.May(t, b.Token(t, member), workspace, "org:sys_memberships:read"))
 	said, err = i.Sweep(t.Context())
 	require.NoError(t, err)
-	require.Regexp(t, `^Compared \d+ objects with Clerk, and repaired what differed: 1 membership removed\.$`, said)
+	require.Regexp(t, `^Compared \d+ objects with Clerk, and repaired what differed: 1 membership removed\. .+ is no longer in .+\.$`, said)
 	require.Equal(t, 404, b.May(t, b.Token(t, member), workspace, "org:sys_memberships:read"))
 	require.Equal(t, 200, b.May(t, b.Token(t, admin), workspace, "org:sys_memberships:read"))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,8 +42,12 @@ func (i *instruments) Sweep(ctx context.Context) (string, error) {
 			return "", errors.Join(err, context.Cause(ctx))
 		default:
 			swept, err := store.FindSweep(ctx, i.db, report.SweepID)
-			if err != nil || !swept.StartedAt.Before(began) {
-				return repaired(report), err
+			if err != nil {
+				return "", err
+			}
+			if !swept.StartedAt.Before(began) {
+				changed, err := i.changesOf(ctx, report.SweepID)
+				return repaired(report) + changed, err
 			}
 			continue // it went on with one that was interrupted before, and may have missed what changed since
 		}
@@ -52,6 +57,28 @@ func (i *instruments) Sweep(ctx context.Context) (string, error) {
 		case <-time.After(sweepPoll):
 		}
 	}
+}
+
+// changesTold is how many changes of a sweep are told: as many as anybody reads.
+const changesTold = 5
+
+// changesOf says in words what a sweep that has just ended changed; "" if that was nothing. Each
+// sentence has a blank before it.
+func (i *instruments) changesOf(ctx context.Context, sweepID string) (said string, err error) {
+	newest, err := store.AllAuditEntries(ctx, i.db, store.AuditQuery{}, 0, 100)
+	if err != nil {
+		return "", err
+	}
+	entries := slices.DeleteFunc(newest, func(e clerksync.LoggedEntry) bool { return e.Cause != sweepID })
+	slices.Reverse(entries)
+	told, err := sentences(ctx, i.db, entries[:min(len(entries), changesTold)])
+	for _, sentence := range told {
+		said += " " + sentence + "."
+	}
+	if more := len(entries) - len(told); more > 0 {
+		said += fmt.Sprintf(" And %s more.", counted(more, "change"))
+	}
+	return said, err
 }
 
 // repaired says what a sweep found.
