@@ -126,10 +126,10 @@ func TestDev_LeavesNoProcessBehind(t *testing.T) {
 }
 
 // TestDev_EndsInOrderWithoutItsReader: if its terminal is closed, and if the reader of its output
-// ends before it, as tee does at Ctrl-C.
+// ends before it, as tee does at Ctrl-C and Ctrl-\.
 func TestDev_EndsInOrderWithoutItsReader(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			temp := t.TempDir()
