@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/playground"
 )
 
 // isolation: an admin of one workspace tries each route with what belongs to another one.
@@ -44,11 +46,10 @@ func (s *shop) isolation(t *testing.T) {
 		"name": {"Forged"}, "title": {"Forged"}, "text": {"Forged"}, "role": {"member"}, "email": {"forged@example.test"},
 		"plan": {"Scale"}, "tool": {"Slack"}, "when": {"every day"}, "did": {"changed"}, "cursor": {theirs},
 	}
-	for _, path := range []string{
-		"/dashboard", report, "/new", "/prompts", "/library", "/settings", "/settings/members", "/audit", "/onboarding", "/create-workspace",
-		"/settings/billing", "/settings/integrations", "/settings/schedules", "/settings/name", "/settings/members/role",
-		"/settings/members/remove", "/settings/members/revoke", "/settings/members/invite", "/switch",
-	} {
+	paths := playground.GuardedPaths()
+	require.Contains(t, paths, "/settings/members/remove")
+	for _, path := range paths {
+		path = strings.ReplaceAll(path, "/reports/{id}", report)
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			for _, window := range []string{"", "/left", "/right"} {
 				_, text := c.do(method, window+path+"?"+forged.Encode(), forged)
