@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
@@ -51,13 +52,16 @@ type Demo struct {
 	Cast         simulator.Cast
 
 	showcase showcase
-	server   *pgdev.Server
-	data     string // folder of dev's own server; "" for a given database
-	files    string // folder of the files that live as long as the demo
-	service  *service.Service
-	feed     feed
-	shown    *instruments
-	cleanup  cleanup.Stack
+
+	adminLacks []string // see [playground.Config]
+
+	server  *pgdev.Server
+	data    string // folder of dev's own server; "" for a given database
+	files   string // folder of the files that live as long as the demo
+	service *service.Service
+	feed    feed
+	shown   *instruments
+	cleanup cleanup.Stack
 }
 
 // Start starts everything, with the settings of the environment. It returns when all of it runs and
@@ -80,6 +84,10 @@ func Start(ctx context.Context, o Options, errs io.Writer) (_ *Demo, err error) 
 	d := &Demo{}
 	if d.showcase, err = newShowcase(policy.Grants); err != nil { // before anything is started
 		return nil, fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
+	}
+	if d.adminLacks = lacking(policy.Grants); len(d.adminLacks) > 0 {
+		fmt.Fprintln(errs, "rolecall: warning: ROLECALL_POLICY_FILE doesn't grant org:admin "+strings.Join(d.adminLacks, ", ")+
+			": the playground's pages that ask for it refuse admins, too (is the setting in .env?)")
 	}
 	defer func() {
 		if err != nil {

@@ -24,7 +24,7 @@ func (d *Demo) startPlayground(ctx context.Context, o Options, cfg config.Config
 		return err
 	}
 	pages, err := playground.New(playground.Config{
-		Rolecall: d.Rolecall, ServiceToken: d.ServiceToken, Console: d.Admin, Simulator: d.Simulator, Cast: d.Cast,
+		Rolecall: d.Rolecall, ServiceToken: d.ServiceToken, Console: d.Admin, Simulator: d.Simulator, Cast: d.Cast, AdminLacks: d.adminLacks,
 		Ledger: d.shown.Ledger, Sweep: d.shown.Sweep, Terminal: func(context.Context) (string, error) { return d.commands() }, Logger: logger,
 	})
 	if err != nil {

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/playground"
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/simulator"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // readPolicy reads the configured policy. To the built-in one, it adds what the custom role of the
@@ -19,6 +23,11 @@ func readPolicy(ctx context.Context, cfg config.Config) (policy.Policy, error) {
 		read.Grants[simulator.RoleAnalyst] = []string{"workspace:read", "analyses:run", "reports:read", "prompts:read", "audit:read"}
 	}
 	return read, err
+}
+
+// lacking returns the permissions of the playground's pages that a policy doesn't grant to admins.
+func lacking(grants clerksync.Grants) []string {
+	return slices.DeleteFunc(playground.Permissions(), func(p string) bool { return slices.Contains(grants[clerksim.RoleAdmin], p) })
 }
 
 // usePolicy lets the service go by a policy: one that isn't configured is written to a file.

@@ -79,7 +79,7 @@ func faults(s *simulator.Switches) []fault {
 		{"repeat", "Send webhooks thrice", "at once: repeats change nothing.", &s.Repeat},
 		{"reorder", "Shuffle webhooks", "within 5 seconds. The newest change wins, whichever webhook comes last.", &s.Reorder},
 		{"disabled", "Disable the endpoint", "only after “Sweep now”, also once the endpoint is enabled again.", &s.EndpointDisabled},
-		{"down", "Take Clerk’s API down", "at once, for webhooks come. Changes in the product and “Sweep now” fail until it is back.", &s.ClerkDown},
+		{"down", "Take Clerk’s API down", "at once, for webhooks come. Changes in the product and “Sweep now” fail until it is back. Sessions go on here. Should Clerk’s tokens fail, too, each session would end within a minute.", &s.ClerkDown},
 	}
 }
 
@@ -109,8 +109,8 @@ func flip(v *visit) error {
 	return v.toPanel(done, "")
 }
 
-// changeAtClerk changes the membership of the person on the right, or invites a guest, as in
-// Clerk's own dashboard: Rolecall learns of it by webhooks only.
+// changeAtClerk changes the membership of the person on the right, invites a guest, or renames the
+// workspace, as in Clerk's own dashboard. Rolecall learns of it by webhooks, and looks up strangers.
 func changeAtClerk(v *visit) (err error) {
 	s, world, do := v.p.scene(), v.p.cfg.Simulator.World(), v.r.PostFormValue("do")
 	done := row{At: time.Now(), WorkspaceID: s.Workspace.ID, Title: "At Clerk: " + do + " " + s.Member.Name}
@@ -123,6 +123,10 @@ func changeAtClerk(v *visit) (err error) {
 		_, err = world.AddMember(s.Workspace.ID, s.Member.UserID, clerksim.RoleMember)
 	case "remove":
 		err = world.RemoveMember(s.Workspace.ID, s.Member.UserID)
+	case "rename":
+		name := s.Workspace.Name + time.Now().Format(", 15:04:05.000") // another one at each click
+		done.Title = "At Clerk: rename the workspace to " + name
+		_, err = world.UpdateOrganization(s.Workspace.ID, clerksim.OrganizationUpdate{Name: &name})
 	case "invite":
 		guest := fmt.Sprintf("guest%d@example.test", len(v.p.cfg.Simulator.Mail("")))
 		done.Title = "At Clerk: invite " + guest

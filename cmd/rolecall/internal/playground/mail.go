@@ -17,8 +17,6 @@ const (
 	// admissionTime is how long a new member waits for the webhook: Rolecall doesn't look up again
 	// whom it refused in the last ten seconds.
 	admissionTime = 12 * time.Second
-	// admissionPace is how often it is asked meanwhile.
-	admissionPace = 50 * time.Millisecond
 )
 
 // inbox is what the mailbox shows: the invitations to everybody, or the one whose link is opened.
@@ -71,12 +69,12 @@ func accept(v *visit) error {
 func (v *visit) awaitAdmission(joined clerksim.Membership) error {
 	ctx, cancel := context.WithTimeout(v.r.Context(), admissionTime)
 	defer cancel()
-	ticker := time.NewTicker(admissionPace)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		token, err := v.p.cfg.Simulator.World().SessionToken(joined.UserID, clerksim.TokenOptions{})
 		if err == nil {
-			err = v.p.rolecall.call(ctx, token, http.MethodGet, "/v1/workspaces/"+joined.OrganizationID+"/me", nil, nil)
+			_, err = v.p.rolecall.call(ctx, token, http.MethodGet, "/v1/workspaces/"+joined.OrganizationID+"/me", nil, nil)
 		}
 		if refused, ok := errors.AsType[*problem](err); !ok || refused.Status != http.StatusNotFound {
 			return redirection("/dashboard") // which also tells those whom Rolecall knows, and refuses

@@ -19,6 +19,7 @@ type page struct {
 	Window, Title, Path string
 	Person, UserID      string // who is signed in; "" for nobody
 	Said, Console       string
+	AdminLacks          []string
 	Active              workspace
 	Workspaces          []workspace
 	Data                any
@@ -37,9 +38,10 @@ type button struct {
 // parse reads the templates. They are embedded, so a fault is the program's.
 func (p *Playground) parse() map[string]*template.Template {
 	functions := template.FuncMap{
-		"name": p.name, "library": library, "rhythms": rhythms,
-		"role":   func(key string) string { return strings.TrimPrefix(key, "org:") },
-		"button": func(p page, permission, label string) button { return button{p.Can(permission), label} },
+		"name": p.name, "library": library,
+		"rhythms": func() []string { return []string{"every day", "every Monday", "every month"} },
+		"role":    func(key string) string { return strings.TrimPrefix(key, "org:") },
+		"button":  func(p page, permission, label string) button { return button{p.Can(permission), label} },
 		"day": func(at string) string {
 			day, _ := time.Parse(time.RFC3339, at) // as the API promises
 			return day.Local().Format("2 Jan, 15:04")
@@ -57,7 +59,7 @@ func (p *Playground) parse() map[string]*template.Template {
 // show renders a page in the layout.
 func (v *visit) show(status int, name, title string, data any) error {
 	shown := page{
-		Window: v.window, Title: title, Path: v.r.URL.Path[len(v.window):], Console: v.p.cfg.Console,
+		Window: v.window, Title: title, Path: v.r.URL.Path[len(v.window):], Console: v.p.cfg.Console, AdminLacks: v.p.cfg.AdminLacks,
 		Active: v.active(), Workspaces: v.workspaces, Data: data,
 	}
 	if v.token != "" {

@@ -25,7 +25,7 @@ type row struct {
 	At, Done    time.Time // before and after it was done
 	Title       string
 	WorkspaceID string // "" for none, or all
-	Status      int    // of Rolecall's answer; 0 if it wasn't asked
+	Status      int    // of Rolecall's answer, or unanswered; 0 if it wasn't asked
 	Steps       []step
 }
 
@@ -46,8 +46,9 @@ func (r *row) add(at time.Time, s step) {
 func (p *Playground) rows(ctx context.Context) (rows []row, waiting bool) {
 	rows, decisions, _ := p.history.all()
 	for i, r := range rows {
-		if r.Status > 0 {
-			rows[i].add(r.Done, step{Name: "Rolecall", Text: "answered in " + span(r.Done.Sub(r.At)), Mark: strconv.Itoa(r.Status), Class: class(r.Status)})
+		if r.Status != 0 {
+			text, mark := answered(r.Status, r.Done.Sub(r.At))
+			rows[i].add(r.Done, step{Name: "Rolecall", Text: text, Mark: mark, Class: class(r.Status)})
 		}
 	}
 	var ids []string
@@ -116,6 +117,9 @@ func (r *row) worked(a Applied) {
 		s.Text = "done in " + span(a.AppliedAt.Sub(a.ReceivedAt))
 	}
 	r.add(cmp.Or(a.AppliedAt, a.ReceivedAt), s)
+	if class(r.Status) == "ok" && r.Done.Before(a.AppliedAt) {
+		a.AppliedAt = r.Done // when Rolecall answered, it had recorded the command's change
+	}
 	for _, change := range a.Changes[:min(len(a.Changes), questions)] {
 		r.add(a.AppliedAt, step{Name: "Changed", Text: change})
 	}
@@ -136,11 +140,20 @@ func answer(rows []row, decisions []Decision) {
 		}
 		seen[kind] = true
 		said[i]++
+		text, mark := answered(d.Status, d.Took)
 		rows[i].add(d.At, step{
-			Name: "Then", Text: fmt.Sprintf("%s asks for %s, answered in %s", d.Person, d.Permission, span(d.Took)),
-			Mark: strconv.Itoa(d.Status) + " " + d.Reason, Class: class(d.Status),
+			Name: "Then", Text: fmt.Sprintf("%s asks for %s, %s", d.Person, d.Permission, text),
+			Mark: strings.TrimSpace(mark + " " + d.Reason), Class: class(d.Status),
 		})
 	}
+}
+
+// answered says how Rolecall answered.
+func answered(status int, took time.Duration) (text, mark string) {
+	if status == unanswered {
+		return "within " + span(took), "didn't answer"
+	}
+	return "answered in " + span(took), strconv.Itoa(status)
 }
 
 // span says how long something took.

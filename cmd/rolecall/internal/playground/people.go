@@ -12,8 +12,8 @@ import (
 	"github.com/callmine/rolecall/internal/simulator"
 )
 
-// name is what people call a user or a workspace, as Clerk knows it; another text stays. It also
-// names users who have left a workspace.
+// name is what people call a user or a workspace, as Clerk knows it; another text stays. Rolecall's
+// API names members only, so this one names users who have left a workspace.
 func (p *Playground) name(id string) string {
 	if organization, ok := p.cfg.Simulator.World().Organization(id); ok {
 		return organization.Name

@@ -21,6 +21,7 @@ type Config struct {
 	Console      string               // the console's URL, for a link
 	Simulator    *simulator.Simulator // where people sign up and sign in, as on Clerk's own pages
 	Cast         simulator.Cast       // whom the simulator invented
+	AdminLacks   []string             // those of [Permissions] that the policy doesn't grant to admins
 	Logger       *slog.Logger         // defaults to none
 
 	// Of the instruments only:
@@ -33,9 +34,18 @@ type Config struct {
 type Decision struct {
 	At                                      time.Time
 	Person, UserID, WorkspaceID, Permission string
-	Status                                  int
+	Status                                  int // or unanswered
 	Reason                                  string
 	Took                                    time.Duration
+}
+
+// Applied is what became of a webhook at Rolecall.
+type Applied struct {
+	MessageID  string
+	State      string // as the ledger names it: received, applied, superseded, ignored or quarantined
+	ReceivedAt time.Time
+	AppliedAt  time.Time // when its end was decided; zero before
+	Changes    []string  // what changed, in words: the audit entries that it caused, or the command of which it tells
 }
 
 //go:embed assets templates

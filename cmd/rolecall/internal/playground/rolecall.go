@@ -34,19 +34,22 @@ type rolecall struct {
 // patience is longer than Rolecall waits for Clerk when it gives a command.
 const patience = 15 * time.Second
 
-// call sends a request as the bearer of a token, and reads the answer. Everything but a success is
-// a *problem.
-func (c rolecall) call(ctx context.Context, token, method, path string, body, into any) error {
+// unanswered is the status where no answer of Rolecall's came.
+const unanswered = -1
+
+// call sends a request as the bearer of a token, and reads the answer. It returns its status, or
+// unanswered. Everything but a success is a *problem, whose status is that of the product's page.
+func (c rolecall) call(ctx context.Context, token, method, path string, body, into any) (status int, err error) {
 	text, err := json.Marshal(body)
 	if body == nil {
 		text = nil
 	}
 	if err != nil {
-		return err
+		return unanswered, err
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(text))
 	if err != nil {
-		return err
+		return unanswered, err
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
@@ -56,23 +59,23 @@ func (c rolecall) call(ctx context.Context, token, method, path string, body, in
 	}
 	response, err := c.http.Do(r)
 	if err != nil {
-		return refused
+		return unanswered, refused
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(response.Body)
 	switch {
 	case err != nil:
-		return refused
+		return unanswered, refused
 	case response.StatusCode >= http.StatusMultipleChoices:
 		refused.Status, refused.Body, refused.Title, refused.Detail = response.StatusCode, string(answer), response.Status, ""
 		_ = json.Unmarshal(answer, refused) // an error means a page that isn't Rolecall's
-		return refused
+		return response.StatusCode, refused
 	case into == nil:
-		return nil
+		return response.StatusCode, nil
 	}
 	if json.Unmarshal(answer, into) != nil {
 		refused.Status, refused.Title = http.StatusBadGateway, "The answer isn't Rolecall's"
-		return refused
+		return unanswered, refused
 	}
-	return nil
+	return response.StatusCode, nil
 }

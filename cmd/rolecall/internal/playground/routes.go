@@ -1,6 +1,10 @@
 package playground
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
 
 // access is what a route asks for before its handler runs: a permission in the active workspace, or
 // one of these.
@@ -59,6 +63,17 @@ func routes() []route {
 		{post, "/settings/members/remove", member, command{remove, "/members/{user_id}", "", "removed {user_id}", "{user_id} is out."}.send},
 		{post, "/settings/members/revoke", member, command{remove, "/invitations/{id}", "", "revoked an invitation", "Nobody can accept it now."}.send},
 	}
+}
+
+// Permissions are those that the product's pages need. They have the names of the built-in policy.
+func Permissions() []string {
+	all := []string{"workspace:update"} // Rolecall's own command asks for it
+	for _, rt := range routes() {
+		if strings.Contains(string(rt.needs), ":") {
+			all = append(all, string(rt.needs))
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(all)))
 }
 
 // show is the handler of a page that needs nothing but the workspace's data.

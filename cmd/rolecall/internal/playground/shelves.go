@@ -124,8 +124,6 @@ func (p *Playground) stock() {
 	}
 }
 
-func rhythms() []string { return []string{"every day", "every Monday", "every month"} }
-
 // library is what Callmine's own people wrote.
 func library() []item {
 	return []item{

@@ -154,6 +154,57 @@ func (s *stage) invite(address string) {
 	s.ada.Click("form[action$='/invite'] button")
 }
 
+// rename renames the workspace in the product.
+func (s *stage) rename(name string) {
+	s.t.Helper()
+	s.ada.Go("/left/settings")
+	s.ada.Set(fmt.Sprintf("document.querySelector('#workspace input').value = %q", name))
+	s.ada.Click("#workspace button")
+	require.Equal(s.t, http.StatusOK, s.ada.Status())
+}
+
+// requireName fails the test unless Ben's next click shows this name of the workspace.
+func (s *stage) requireName(name string) {
+	s.t.Helper()
+	s.ben.Go("/right/dashboard")
+	require.Equal(s.t, name, s.ben.Text(".switcher summary"))
+}
+
+// requireOtherName fails the test if Ben's next click shows this name of the workspace.
+func (s *stage) requireOtherName(name string) {
+	s.t.Helper()
+	s.ben.Go("/right/dashboard")
+	require.NotEqual(s.t, name, s.ben.Text(".switcher summary"))
+}
+
+// renamedAtClerk renames the workspace in Clerk's own dashboard, and returns its new name.
+func (s *stage) renamedAtClerk(until string) string {
+	s.t.Helper()
+	s.atClerk("rename", until)
+	_, told, found := strings.Cut(s.newest(), "At Clerk: rename the workspace to ")
+	require.True(s.t, found, s.newest())
+	return told[:len("Northwind Sales, 15:04:05.000")] // the time of the row follows
+}
+
+// create lets Ben create a workspace, which becomes his active one.
+func (s *stage) create(name string) {
+	s.t.Helper()
+	s.ben.Go("/right/create-workspace")
+	s.ben.Type("input[name=name]", name)
+	s.ben.Click("main form button")
+	require.Equal(s.t, "/right/onboarding", s.ben.URL())
+	s.requireBen(admin)
+}
+
+// leave lets Ben leave the workspace. Nobody asks for it as Ben afterwards.
+func (s *stage) leave() {
+	s.t.Helper()
+	s.ben.Go("/right/settings")
+	s.ben.Click("#leave button")
+	s.ada.Go("/left/settings/members")
+	require.NotContains(s.t, s.ada.Text("#members"), "Ben Okafor")
+}
+
 // requireNewMember accepts the newest invitation as somebody new, who lands in the dashboard.
 func (s *stage) requireNewMember() {
 	s.t.Helper()

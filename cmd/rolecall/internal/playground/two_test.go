@@ -59,6 +59,6 @@ func TestTwoWindows_ShowARemovalAtTheNextClick(t *testing.T) {
 	page.Await("frames[0].document.readyState === 'complete' && frames[0].document.querySelector('#members') && !" + remove)
 	page.Set("frames[1].document.querySelector('nav a').click()")
 	page.Await("frames[1].document.title.startsWith('You\\'re no longer a member of Northwind Sales')")
-	page.Await(`["Ada Berg removed", "organizationMembership.deleted", "Ben Okafor asks for", "404"].every(t => frames[2].document.querySelector("#rows").innerText.includes(t))`)
+	page.Await(`["Ada Berg removed", "204", "Changed", "Ada Berg removed Ben Okafor from Northwind Sales", "organizationMembership.deleted", "Ben Okafor asks for", "404"].every(t => frames[2].document.querySelector("#rows").innerText.includes(t))`)
 	page.Check("two-removed")
 }

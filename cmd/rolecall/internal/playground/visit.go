@@ -93,13 +93,13 @@ func (v *visit) admit() (err error) {
 func (v *visit) authorize(permission, workspaceID string) error {
 	began, answer := time.Now(), client.Decision{}
 	question := url.Values{"workspace_id": {workspaceID}, "permission": {permission}}
-	err := v.read("/v1/authorize?"+question.Encode(), &answer)
+	status, err := v.p.rolecall.call(v.r.Context(), v.token, http.MethodGet, "/v1/authorize?"+question.Encode(), nil, &answer)
 	if err == nil && (!answer.Allowed || answer.UserID != v.session.userID || answer.WorkspaceID != workspaceID || answer.Permission != permission) {
-		err = refusal(http.StatusBadGateway, "That isn't Rolecall's answer to this question")
+		status, err = unanswered, refusal(http.StatusBadGateway, "That isn't Rolecall's answer to this question")
 	}
-	status, reason := http.StatusOK, "allowed"
+	reason := "allowed"
 	if refused, ok := errors.AsType[*problem](err); ok {
-		status, reason = refused.Status, refused.Reason
+		reason = refused.Reason
 	}
 	v.p.decided(Decision{began, v.p.name(v.session.userID), v.session.userID, workspaceID, permission, status, reason, time.Since(began)})
 	return err
@@ -107,7 +107,8 @@ func (v *visit) authorize(permission, workspaceID string) error {
 
 // read reads from Rolecall as the person.
 func (v *visit) read(path string, into any) error {
-	return v.p.rolecall.call(v.r.Context(), v.token, http.MethodGet, path, nil, into)
+	_, err := v.p.rolecall.call(v.r.Context(), v.token, http.MethodGet, path, nil, into)
+	return err
 }
 
 // readWorkspaces reads the person's workspaces, and notes the name of the active one.
@@ -148,11 +149,14 @@ func (v *visit) to(path, said string) error {
 }
 
 // ask asks Rolecall for a change, and notes it for the panel.
-func (v *visit) ask(words, token, method, path string, body, into any) error {
-	done := row{At: time.Now(), Title: v.p.name(v.session.userID) + " " + words, WorkspaceID: v.session.workspaceID, Status: http.StatusOK}
-	err := v.p.rolecall.call(v.r.Context(), token, method, path, body, into)
-	if refused, ok := errors.AsType[*problem](err); ok {
-		done.Status, done.Title = refused.Status, "Refused: "+done.Title
+func (v *visit) ask(words, token, method, path string, body, into any) (err error) {
+	done := row{At: time.Now(), Title: v.p.name(v.session.userID) + " " + words, WorkspaceID: v.session.workspaceID}
+	done.Status, err = v.p.rolecall.call(v.r.Context(), token, method, path, body, into)
+	switch {
+	case done.Status == unanswered:
+		done.Title = "Unanswered: " + done.Title
+	case err != nil:
+		done.Title = "Refused: " + done.Title
 	}
 	v.p.acted(done)
 	return err
