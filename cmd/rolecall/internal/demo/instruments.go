@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,7 +15,6 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // instruments show what happens in the service that dev runs, and sweep when they are told to. They
@@ -98,11 +96,12 @@ func changes(ctx context.Context, db store.DBTX, row store.LedgerRow) ([]string,
 	return sentences(ctx, db, logged)
 }
 
-// commandTime is longer than any command takes, from its begin to the webhook of its change.
-const commandTime = 30 * time.Second
+// commandTime is as long as a command takes at most, from its begin to the change at Clerk.
+const commandTime = 15 * time.Second
 
 // commanded says in words what the command changed of which a delivery tells. Mostly, Clerk's answer
-// to the command was recorded first, and the delivery added nothing to the log.
+// to the command was recorded first, and the delivery added nothing to the log. Of several changes of
+// its object, it is the last one before the event. A late delivery of another change adds an entry.
 func commanded(ctx context.Context, db store.DBTX, row store.LedgerRow) ([]string, error) {
 	for _, target := range []string{row.ObjectID, support.UserOfDelivery(row)} {
 		if target == "" {
@@ -114,29 +113,9 @@ func commanded(ctx context.Context, db store.DBTX, row store.LedgerRow) ([]strin
 		if err != nil {
 			return nil, err
 		}
-		if len(logged) == 1 && strings.HasPrefix(logged[0].Cause, "cmd_") && tells(row, logged[0]) {
+		if len(logged) == 1 && strings.HasPrefix(logged[0].Cause, "cmd_") {
 			return sentences(ctx, db, logged)
 		}
 	}
 	return nil, nil
-}
-
-// tells reports whether a delivery tells of the state that an entry ends with.
-func tells(row store.LedgerRow, e clerksync.LoggedEntry) bool {
-	var body struct {
-		Data struct {
-			told
-
-			Address string `json:"email_address"`
-		} `json:"data"`
-	}
-	if row.Body == nil || json.Unmarshal([]byte(*row.Body), &body) != nil {
-		return false
-	}
-	after, says := stateOf(e.After), body.Data
-	if ended := strings.HasSuffix(string(row.EventType), ".deleted"); ended || after == (told{}) {
-		return ended && after == (told{})
-	}
-	return (after.Name == "" || after.Name == says.Name) && (after.Role == "" || after.Role == clerksync.CanonicalRole(says.Role)) &&
-		(after.Email == "" || after.Email == says.Address)
 }
