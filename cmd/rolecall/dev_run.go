@@ -36,8 +36,9 @@ func (c *devCommand) run(ctx context.Context, io streams) error {
 }
 
 // inOrder lets dev end in order, without leaving files behind, also if its terminal goes away. The
-// returned context ends at SIGHUP and SIGQUIT, too. Until end is called, a write to a reader who has gone is an
-// error like any other, and doesn't end the process: at Ctrl-C, tee ends before dev does.
+// returned context ends at SIGHUP and SIGQUIT, too. Until end is called, a write to a reader who
+// has gone is an error like any other, and doesn't end the process: at Ctrl-C, tee ends before dev
+// does.
 func inOrder(ctx context.Context) (_ context.Context, end func()) {
 	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	broken := make(chan os.Signal, 1) // only to catch it

@@ -99,9 +99,10 @@ func changes(ctx context.Context, db store.DBTX, row store.LedgerRow) ([]string,
 // commandTime is as long as a command takes at most, from its begin to the change at Clerk.
 const commandTime = 15 * time.Second
 
-// commanded says in words what the command changed of which a delivery tells. Mostly, Clerk's answer
-// to the command was recorded first, and the delivery added nothing to the log. Of several changes of
-// its object, it is the last one before the event. A late delivery of another change adds an entry.
+// commanded says in words what the command changed of which a delivery tells. Mostly, Clerk's
+// answer to the command was recorded first, and the delivery added nothing to the log. Of several
+// changes of its object, it is the last one before the event. A late delivery of another change
+// adds an entry.
 func commanded(ctx context.Context, db store.DBTX, row store.LedgerRow) ([]string, error) {
 	for _, target := range []string{row.ObjectID, support.UserOfDelivery(row)} {
 		if target == "" {

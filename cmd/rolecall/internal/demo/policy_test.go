@@ -9,7 +9,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLacking_NamesWhatAdminsAreRefused: nothing by the built-in policy, whose names the pages have.
+// TestLacking_NamesWhatAdminsAreRefused: nothing, by the built-in policy.
 func TestLacking_NamesWhatAdminsAreRefused(t *testing.T) {
 	t.Parallel()
 	builtIn, err := policy.Default()

@@ -72,8 +72,8 @@ func (i *instruments) changesOf(ctx context.Context, sweepID string) (said strin
 	entries := slices.DeleteFunc(newest, func(e clerksync.LoggedEntry) bool { return e.Cause != sweepID })
 	slices.Reverse(entries)
 	told, err := sentences(ctx, i.db, entries[:min(len(entries), changesTold)])
-	for _, sentence := range told {
-		said += " " + sentence + "."
+	if len(told) > 0 {
+		said = " " + strings.Join(told, ". ") + "."
 	}
 	if more := len(entries) - len(told); more > 0 {
 		said += fmt.Sprintf(" And %s more.", counted(more, "change"))

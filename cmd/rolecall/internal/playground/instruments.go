@@ -110,7 +110,7 @@ func flip(v *visit) error {
 }
 
 // changeAtClerk changes the membership of the person on the right, invites a guest, or renames the
-// workspace, as in Clerk's own dashboard. Rolecall learns of it by webhooks, and looks up strangers.
+// workspace, as in Clerk's own dashboard. Only of strangers, Rolecall learns without webhooks.
 func changeAtClerk(v *visit) (err error) {
 	s, world, do := v.p.scene(), v.p.cfg.Simulator.World(), v.r.PostFormValue("do")
 	done := row{At: time.Now(), WorkspaceID: s.Workspace.ID, Title: "At Clerk: " + do + " " + s.Member.Name}
