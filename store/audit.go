@@ -31,15 +31,21 @@ type AuditPosition struct {
 // endOfTime is later than any entry, because Rolecall records no time that JSON can't write.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
-// AuditEntries lists at most limit entries, the newest first: by when they happened, then by when
-// they were recorded.
-func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]clerksync.LoggedEntry, error) {
+// fromTheNewest returns the query with ends that leave nothing out where it has none.
+func (q AuditQuery) fromTheNewest() AuditQuery {
 	if q.Until.IsZero() {
 		q.Until = endOfTime()
 	}
 	if q.Before == (AuditPosition{}) {
 		q.Before = AuditPosition{At: endOfTime(), Seq: math.MaxInt64}
 	}
+	return q
+}
+
+// AuditEntries lists at most limit entries, the newest first: by when they happened, then by when
+// they were recorded.
+func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]clerksync.LoggedEntry, error) {
+	q = q.fromTheNewest()
 	if q.Through == 0 {
 		q.Through = math.MaxInt64
 	}

@@ -291,13 +291,43 @@ func TestEntriesAbout(t *testing.T) {
 	run(t, pool, `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('', 'user.banned', 'user_1', '2026-01-02', 'msg_2'),
 		('org_1', 'member.joined', 'user_1', '2026-01-01', 'msg_1'), ('org_1', 'member.joined', 'user_2', '2026-01-01', 'msg_3'),
 		('org_2', 'member.joined', 'user_1', '2026-01-01', 'msg_4'), ('org_1', 'member.role_changed', 'user_1', '2026-01-03', 'msg_5')`)
-	entries, err := store.EntriesAbout(t.Context(), pool, "user_1", 10)
+	entries, err := store.EntriesAbout(t.Context(), pool, store.AuditQuery{Target: "user_1"}, 10)
 	require.NoError(t, err)
 	require.Len(t, entries, 3)
 	require.Equal(t, []string{"msg_5", "msg_2", "msg_1"}, []string{entries[0].Cause, entries[1].Cause, entries[2].Cause})
-	entries, err = store.EntriesAbout(t.Context(), pool, "user_1", 1)
+	entries, err = store.EntriesAbout(t.Context(), pool, store.AuditQuery{Target: "user_1", Action: "member.joined"}, 10)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
+	require.Equal(t, "msg_1", entries[0].Cause)
+}
+
+// TestEntriesAbout_InPages: none is left out or comes twice, also where entries of several logs, or
+// of one, are of one moment.
+func TestEntriesAbout_InPages(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	run(t, pool, `INSERT INTO rolecall.memberships (id, organization_id, user_id) SELECT 'orgmem_' || n, 'org_' || n, 'user_1' FROM generate_series(1, 3) n`)
+	run(t, pool, `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
+		SELECT CASE WHEN n % 4 > 0 THEN 'org_' || n % 4 ELSE '' END, 'member.joined', 'user_1', '2026-01-01'::timestamptz + n / 8 * interval '1 s', 'msg_' || n
+		FROM generate_series(1, 40) n`)
+	var ids []int64
+	for q := (store.AuditQuery{Target: "user_1"}); ; {
+		page, err := store.EntriesAbout(t.Context(), pool, q, 3)
+		require.NoError(t, err)
+		for _, e := range page {
+			ids = append(ids, e.ID)
+			q.Before = store.AuditPosition{At: e.At, Seq: e.ID}
+		}
+		if len(page) < 3 {
+			break
+		}
+	}
+	whole, err := store.EntriesAbout(t.Context(), pool, store.AuditQuery{Target: "user_1"}, 100)
+	require.NoError(t, err)
+	require.Len(t, ids, 40)
+	for i, e := range whole {
+		require.Equal(t, e.ID, ids[i])
+	}
 }
 
 // TestEndedSessionsOf counts the sessions that Clerk named the user of, once each.

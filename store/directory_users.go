@@ -108,10 +108,16 @@ func FormerMemberships(ctx context.Context, db DBTX, userID string, limit int) (
 // recentWorkspaces is how many workspaces [EntriesAbout] looks into.
 const recentWorkspaces = 50
 
-// EntriesAbout lists at most limit audit entries about a user, the newest first: those of the
-// instance, and those of the 50 workspaces that the user joined last.
-func EntriesAbout(ctx context.Context, db DBTX, userID string, limit int) ([]clerksync.LoggedEntry, error) {
-	rows, err := queries().EntriesAbout(ctx, db, dbsqlc.EntriesAboutParams{UserID: userID, Workspaces: recentWorkspaces, PageSize: pageSize(limit)})
+// EntriesAbout lists at most limit audit entries about the user who is the query's target, the
+// newest first: those of the instance, and those of the 50 workspaces that the user joined last. Of
+// the query's fields, neither OrganizationID nor Through counts. The Seq of its Before is an
+// entry's ID, because each log has numbers of its own.
+func EntriesAbout(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]clerksync.LoggedEntry, error) {
+	q = q.fromTheNewest()
+	rows, err := queries().EntriesAbout(ctx, db, dbsqlc.EntriesAboutParams{
+		UserID: q.Target, Workspaces: recentWorkspaces, Actor: q.Actor, Action: q.Action, Since: q.Since, Until: q.Until,
+		BeforeAt: q.Before.At, BeforeID: q.Before.Seq, PageSize: pageSize(limit),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list audit entries about a user: %w", err)
 	}

@@ -254,7 +254,8 @@ JOIN rolecall.effective_memberships m ON m.id = own.id
 ORDER BY own.ended_at DESC, own.id;
 
 -- name: EntriesAbout :many
--- The newest audit entries about a user: of the instance, and of the workspaces that the user joined last.
+-- One page of the audit entries about a user, the newest first, before the given position: of the instance, and of the workspaces that
+-- the user joined last.
 SELECT e.id, e.organization_id, e.actor, e.action, e.target, e.before, e.after, e.at, e.cause, e.data, e.seq, e.prev_hash, e.hash, e.impersonator, e.erased_by
 FROM (
     SELECT ''::text AS organization_id
@@ -265,7 +266,9 @@ FROM (
 ) log
 JOIN LATERAL (
     SELECT * FROM rolecall.audit_log a WHERE a.organization_id = log.organization_id AND a.target = @user_id::text
-    ORDER BY a.at DESC, a.seq DESC LIMIT @page_size::integer
+        AND a.at >= @since AND a.at < @until AND (a.at, a.id) < (@before_at::timestamptz, @before_id::bigint)
+        AND (@actor::text = '' OR a.actor = @actor) AND (@action::text = '' OR a.action = @action)
+    ORDER BY a.at DESC, a.id DESC LIMIT @page_size::integer
 ) e ON true
 ORDER BY e.at DESC, e.id DESC
 LIMIT @page_size;

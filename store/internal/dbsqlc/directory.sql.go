@@ -432,21 +432,40 @@ FROM (
 ) log
 JOIN LATERAL (
     SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by FROM rolecall.audit_log a WHERE a.organization_id = log.organization_id AND a.target = $1::text
-    ORDER BY a.at DESC, a.seq DESC LIMIT $3::integer
+        AND a.at >= $3 AND a.at < $4 AND (a.at, a.id) < ($5::timestamptz, $6::bigint)
+        AND ($7::text = '' OR a.actor = $7) AND ($8::text = '' OR a.action = $8)
+    ORDER BY a.at DESC, a.id DESC LIMIT $9::integer
 ) e ON true
 ORDER BY e.at DESC, e.id DESC
-LIMIT $3
+LIMIT $9
 `
 
 type EntriesAboutParams struct {
-	UserID     string `json:"user_id"`
-	Workspaces int32  `json:"workspaces"`
-	PageSize   int32  `json:"page_size"`
+	UserID     string    `json:"user_id"`
+	Workspaces int32     `json:"workspaces"`
+	Since      time.Time `json:"since"`
+	Until      time.Time `json:"until"`
+	BeforeAt   time.Time `json:"before_at"`
+	BeforeID   int64     `json:"before_id"`
+	Actor      string    `json:"actor"`
+	Action     string    `json:"action"`
+	PageSize   int32     `json:"page_size"`
 }
 
-// The newest audit entries about a user: of the instance, and of the workspaces that the user joined last.
+// One page of the audit entries about a user, the newest first, before the given position: of the instance, and of the workspaces that
+// the user joined last.
 func (q *Queries) EntriesAbout(ctx context.Context, db DBTX, arg EntriesAboutParams) ([]RolecallAuditLog, error) {
-	rows, err := db.Query(ctx, EntriesAbout, arg.UserID, arg.Workspaces, arg.PageSize)
+	rows, err := db.Query(ctx, EntriesAbout,
+		arg.UserID,
+		arg.Workspaces,
+		arg.Since,
+		arg.Until,
+		arg.BeforeAt,
+		arg.BeforeID,
+		arg.Actor,
+		arg.Action,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,7 @@ type auditPage struct {
 	Filter   auditFilter
 	Of       *named // the workspace whose log it is; nil for all
 	Instance bool   // it is the instance's own log
+	About    *named // the person about whom entries of several logs are listed; nil for all people
 	Advice   string // what to write; then nothing is listed
 	Entries  entries
 	Pager    pager
@@ -75,17 +76,17 @@ func (c *Console) audit(ctx context.Context, v *visit) (any, error) {
 	if err := v.cursor(&after); err != nil {
 		return nil, err
 	}
-	logged, err := auditEntries(ctx, v.db, q, data.all(), after, auditShown+1)
+	logged, err := data.read(ctx, v.db, q, after, auditShown+1)
 	if err != nil {
 		return nil, err
 	}
 	var next any
 	if len(logged) > auditShown {
 		logged = logged[:auditShown]
-		next = auditPlace(logged[auditShown-1], data.all())
+		next = data.place(logged[auditShown-1])
 	}
 	data.Pager = v.following(next)
-	data.Entries.OfWorkspace = !data.all()
+	data.Entries.OfWorkspace, data.Entries.OfTarget = data.ofOneLog(), data.About != nil
 	data.Entries.List, err = entriesOf(ctx, v.db, logged)
 	return data, err
 }
@@ -93,8 +94,8 @@ func (c *Console) audit(ctx context.Context, v *visit) (any, error) {
 // Narrowed reports whether filters select some entries of a log.
 func (p auditPage) Narrowed() bool { return p.Filter.narrows() }
 
-// all reports whether the entries of all logs are listed.
-func (p auditPage) all() bool { return p.Of == nil && !p.Instance }
+// ofOneLog reports whether the entries of a single log are listed.
+func (p auditPage) ofOneLog() bool { return p.Of != nil || p.Instance }
 
 func auditFilterOf(v *visit) auditFilter {
 	return auditFilter{
@@ -106,8 +107,9 @@ func auditFilterOf(v *visit) auditFilter {
 // auditQuery returns the query of a page's filters. It fills in whose log it is, or the advice.
 func (c *Console) auditQuery(ctx context.Context, v *visit, data *auditPage) (q store.AuditQuery, err error) {
 	f := data.Filter
-	if f.Workspace == "" && strings.HasPrefix(f.Target, clerksync.UserPrefix) {
-		f.Workspace = instanceLog // of users
+	if q.Target, err = support.TargetID(ctx, v.db, f.Target); err != nil {
+		data.Advice, err = adviceFor(err)
+		return q, err
 	}
 	switch {
 	case f.Workspace == instanceLog:
@@ -118,16 +120,15 @@ func (c *Console) auditQuery(ctx context.Context, v *visit, data *auditPage) (q 
 			return q, err
 		}
 		q.OrganizationID = data.Of.ID
+	case strings.HasPrefix(q.Target, clerksync.UserPrefix):
+		data.About = new(namedOf(q.Target, q.Target))
 	case f.narrows():
-		data.Advice = "Filters search one log: write which workspace's, or \"instance\" for what happened to users and roles."
+		data.Advice = "Filters search one log, unless the target is a person: write which workspace's, or \"instance\" for what happened to users and roles."
 		return q, nil
 	}
 	q.Action = f.Action
 	if err = support.CheckAction(f.Action); err == nil {
 		q.Actor, err = support.ActorID(ctx, v.db, f.Actor)
-	}
-	if err == nil {
-		q.Target, err = support.TargetID(ctx, v.db, f.Target)
 	}
 	if err != nil {
 		data.Advice, err = adviceFor(err)
@@ -167,21 +168,25 @@ func (c *Console) instantOf(name, text string) (time.Time, error) {
 	return time.Time{}, bad("The instant in "+name+" can't be read", "Write a date such as 2026-01-02, or an instant such as 2026-01-02T15:04:05Z.")
 }
 
-// auditEntries reads entries of one log, or of all by when they were recorded.
-func auditEntries(ctx context.Context, db store.DBTX, q store.AuditQuery, all bool, after store.AuditPosition, limit int) ([]clerksync.LoggedEntry, error) {
-	if all {
+// read returns entries of one log, about one person, or of all logs by when they were recorded.
+func (p auditPage) read(ctx context.Context, db store.DBTX, q store.AuditQuery, after store.AuditPosition, limit int) ([]clerksync.LoggedEntry, error) {
+	q.Before = after
+	switch {
+	case p.ofOneLog():
+		return store.AuditEntries(ctx, db, q, limit)
+	case p.About != nil:
+		return store.EntriesAbout(ctx, db, q, limit)
+	default:
 		return store.AllAuditEntries(ctx, db, q, after.Seq, limit)
 	}
-	q.Before = after
-	return store.AuditEntries(ctx, db, q, limit)
 }
 
-// auditPlace returns the place of an entry in the list that auditEntries reads.
-func auditPlace(e clerksync.LoggedEntry, all bool) store.AuditPosition {
-	if all {
-		return store.AuditPosition{At: e.At, Seq: e.ID}
+// place returns the place of an entry in the list that read returns.
+func (p auditPage) place(e clerksync.LoggedEntry) store.AuditPosition {
+	if p.ofOneLog() {
+		return store.AuditPosition{At: e.At, Seq: e.Seq}
 	}
-	return store.AuditPosition{At: e.At, Seq: e.Seq}
+	return store.AuditPosition{At: e.At, Seq: e.ID}
 }
 
 func orEmpty(s *string) string {

@@ -59,7 +59,7 @@ func (c *Console) exportAudit(write func(io.Writer, []exportedEntry, int, bool) 
 		}
 		var after store.AuditPosition
 		for written := 0; ; written += exportBatch {
-			logged, err := auditEntries(ctx, v.db, q, data.all(), after, exportBatch)
+			logged, err := data.read(ctx, v.db, q, after, exportBatch)
 			if err != nil {
 				return err
 			}
@@ -71,7 +71,7 @@ func (c *Console) exportAudit(write func(io.Writer, []exportedEntry, int, bool) 
 			if err := write(out, batch, written, last); err != nil || last {
 				return err
 			}
-			after = auditPlace(logged[len(logged)-1], data.all())
+			after = data.place(logged[len(logged)-1])
 		}
 	}
 }

@@ -70,6 +70,27 @@ func TestAudit_Downloads(t *testing.T) {
 	}
 }
 
+// TestAudit_AboutAPerson has what happened in workspaces, too, whether the person is named by id or
+// by e-mail address; also the file. The person's page leads there.
+func TestAudit_AboutAPerson(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.Applied(t)
+	for _, named := range []string{w.martin, "martin@northwind.example"} {
+		filters := "?action=member.removed&target=" + url.QueryEscape(named)
+		status, text := w.Text(t, "/audit"+filters)
+		require.Equal(t, http.StatusOK, status)
+		require.Contains(t, text, "<strong>member.removed</strong>", named)
+		require.Contains(t, text, "/workspaces/"+w.northwind, named)
+		_, text = w.Text(t, "/audit/export.jsonl"+filters)
+		require.True(t, strings.HasSuffix(text, `{"complete":true,"entries":1}`+"\n"), text)
+	}
+	_, text := w.Text(t, "/users/"+w.martin)
+	require.Contains(t, text, `<a class="button" href="/audit?target=`+w.martin+`">All entries</a>`)
+	_, text = w.Text(t, "/audit?workspace=instance&action=member.removed&target="+w.martin)
+	require.Contains(t, text, "Nothing is recorded that these filters select")
+}
+
 // TestAccessReview_OfALongHistory: a page says that it takes too long, and the file has all.
 func TestAccessReview_OfALongHistory(t *testing.T) {
 	t.Parallel()

@@ -169,6 +169,7 @@ func busyService(t *testing.T) (*desk, looks) {
 			{"audit", "/audit", "Clerk doesn't say by whom"},
 			{"audit-workspace", "/audit?workspace=northwind&action=member.role_changed", "org:member → org:admin"},
 			{"audit-instance", "/audit?workspace=instance", "What happened to users and roles"},
+			{"audit-person", "/audit?target=martin@northwind.example", "in the logs of the instance and of the 50 workspaces"},
 			{"audit-which", "/audit?action=member.removed", "Filters search one log"},
 			{"audit-ambiguous", "/audit?workspace=north", "give the id of the one"},
 			{"audit-hostile", "/audit?workspace=evil", `\u202e`},

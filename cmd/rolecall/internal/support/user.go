@@ -59,7 +59,7 @@ func ReadUser(ctx context.Context, db store.DBTX, user store.DirectoryUser, afte
 	if u.EndedSessions, u.LastEnded, err = store.EndedSessionsOf(ctx, db, user.ID); err != nil {
 		return u, err
 	}
-	u.Entries, err = store.EntriesAbout(ctx, db, user.ID, limits.Entries)
+	u.Entries, err = store.EntriesAbout(ctx, db, store.AuditQuery{Target: user.ID}, limits.Entries)
 	return u, err
 }
 
