@@ -66,6 +66,11 @@ var (
 	}
 	errMethodNotAllowed = &problem{
 		Type: problemType + "method-not-allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+		Detail: "The path has other methods: the header Allow lists them.",
+	}
+	errListInMe = &problem{
+		Type: errMethodNotAllowed.Type, Title: errMethodNotAllowed.Title, Status: errMethodNotAllowed.Status,
+		Detail: "This path takes POST. GET /v1/me lists the workspaces of a user.",
 	}
 	errUsersOnly = &problem{
 		Type: problemType + "bad-request", Title: "No user named", Status: http.StatusBadRequest,

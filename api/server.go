@@ -288,7 +288,11 @@ func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 		for _, method := range methodsOf(routes, r) {
 			w.Header().Add("Allow", method)
 		}
-		writeProblem(w, r, errMethodNotAllowed)
+		refusal := errMethodNotAllowed
+		if r.URL.Path+"/" == workspacesPath {
+			refusal = errListInMe
+		}
+		writeProblem(w, r, refusal)
 	})
 }
 

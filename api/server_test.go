@@ -77,9 +77,11 @@ func TestRouter_OtherMethodIs405(t *testing.T) {
 			x := b.send("", method, target, "")
 			requireProblem(t, x, http.StatusMethodNotAllowed, "")
 			require.Equal(t, allowed, x.header.Values("Allow"), "%s %s", method, target)
+			require.Contains(t, string(x.body), `"detail":"`, "%s %s", method, target)
 		}
 	}
 	requireProblem(t, b.send("", "POST", "/v1/me", ""), http.StatusMethodNotAllowed, "")
+	require.Contains(t, string(b.send("", "GET", "/v1/workspaces", "").body), "GET /v1/me lists the workspaces", "who looks for the list finds it")
 }
 
 func TestServer_PanicIsAnInternalError(t *testing.T) {

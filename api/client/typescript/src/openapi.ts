@@ -1291,7 +1291,8 @@ export interface components {
                  * @example {
                  *       "type": "urn:rolecall:problem:method-not-allowed",
                  *       "title": "Method not allowed",
-                 *       "status": 405
+                 *       "status": 405,
+                 *       "detail": "The path has other methods: the header Allow lists them."
                  *     }
                  */
                 "application/problem+json": components["schemas"]["Problem"];
