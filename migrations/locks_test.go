@@ -3,6 +3,7 @@ package migrations_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,9 +13,13 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/migrations"
 )
 
 // TestChangelog_SaysWhatEachMigrationLocks: each migration has a row, and the row names the locks
@@ -42,6 +47,33 @@ func TestChangelog_SaysWhatEachMigrationLocks(t *testing.T) {
 		number, _, _ := strings.Cut(name, "_")
 		require.Equal(t, rows[number], locksOf(t, conn.Conn(), name), "what %s locks, in the table of CHANGELOG.md", name)
 	}
+	require.Empty(t, locksOfRiver(t, pool), "River's migrations lock none of these tables")
+	module, err := os.ReadFile("../go.mod")
+	require.NoError(t, err)
+	version := regexp.MustCompile(`riverqueue/river v([0-9.]+)`).FindStringSubmatch(string(module))[1]
+	require.Contains(t, string(changelog), "those of River "+version+".", "a newer River may have migrations that upgrades run: name their locks")
+}
+
+// locksOfRiver runs River's migrations, and returns the tables and views that were there before and
+// that they locked.
+func locksOfRiver(t *testing.T, pool *pgxpool.Pool) (locked []string) {
+	t.Helper()
+	river, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: migrations.Schema, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	conn, err := pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	before := relations(t, conn.Conn())
+	require.NotEmpty(t, river.AllVersions())
+	for _, version := range river.AllVersions() {
+		text := strings.ReplaceAll(version.SQLUp, "/* TEMPLATE: schema */", migrations.Schema+".")
+		for relation := range inTransaction(t, conn.Conn(), text) {
+			if before[relation] {
+				locked = append(locked, relation)
+			}
+		}
+	}
+	return locked
 }
 
 // locksOf runs a migration, and returns the strongest lock that it took on each table and view that
