@@ -151,6 +151,11 @@ func TestFleet_NoQuestionFails(t *testing.T) {
 		f.further(t)
 		f.start(t, i)
 	}
+	require.Eventually(t, func() bool { // a command that a kill hit may take longer than all kills of a quick machine
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.toggled > 20 && f.commands > 3
+	}, time.Minute, 20*time.Millisecond, "changes and commands get through")
 	cancel()
 	f.work.Wait()
 	f.judge(t, upgraded, followed)
@@ -442,8 +447,6 @@ func (f *fleet) judge(t *testing.T, upgraded time.Time, followed <-chan error) {
 	for _, p := range f.started { // however busy the others are
 		require.NotContains(t, p.log.String(), "Clerk doesn't name the instance")
 	}
-	require.Greater(t, f.toggled, 20)
-	require.Greater(t, f.commands, 3)
 	count := func(query string, args ...any) (n int) {
 		t.Helper()
 		require.NoError(t, f.DB.QueryRow(t.Context(), query, args...).Scan(&n), query)
