@@ -264,8 +264,13 @@ func TestUnknownDateOfJoining_IsNoDay(t *testing.T) {
 func TestAfter_TakesCursorsOfItsOwnListOnly(t *testing.T) {
 	d := newDesk(t)
 	lists := [][]string{
-		{"workspaces"}, {"members", "acme"}, {"members", "beta"}, {"audit", "list"}, {"audit", "list", "--workspace", "acme"},
-		{"audit", "list", "--workspace", "beta"}, {"deliveries", "list"},
+		{"workspaces"},
+		{"members", "acme"},
+		{"members", "beta"},
+		{"audit", "list"},
+		{"audit", "list", "--workspace", "acme"},
+		{"audit", "list", "--workspace", "beta"},
+		{"deliveries", "list"},
 	}
 	cursors := make([]string, len(lists))
 	for i, list := range lists {
@@ -431,8 +436,13 @@ func TestAudit_List(t *testing.T) {
 	require.Contains(t, d.printed(t, "audit", "list", "--workspace", "beta"), "  "+d.ben+"  ben@acme.test\n")
 	require.Equal(t, "Beta", d.records(t, "audit", "list", "--workspace", "beta", "--action", "workspace.created")[0]["workspace_name"])
 	for _, bad := range [][]string{
-		{"--actor", "nobody@acme.test"}, {"--since", "someday"}, {"--follow", "--until", "1h"}, {"--after", "MTI6NA"},
-		{"--action", "member.remvoed"}, {"--action", "member"}, {"--action", "operator.sweep_orderd"},
+		{"--actor", "nobody@acme.test"},
+		{"--since", "someday"},
+		{"--follow", "--until", "1h"},
+		{"--after", "MTI6NA"},
+		{"--action", "member.remvoed"},
+		{"--action", "member"},
+		{"--action", "operator.sweep_orderd"},
 	} {
 		code, _, errs := runCommand(t, d.env, append([]string{"audit", "list"}, bad...)...)
 		require.Equal(t, exitUsage, code, "%v: %s", bad, errs)
