@@ -18,8 +18,9 @@ type change struct {
 
 // oracle knows what the primary enforces since when.
 type oracle struct {
-	changes [members + 1][]change
-	version int64
+	changes      [members + 1][]change
+	version      int64
+	throughHangs int // answers that came through a network that had hung
 }
 
 func (o *oracle) next() int64 { o.version++; return o.version }
@@ -61,6 +62,44 @@ func (o *oracle) require(t require.TestingT, s *servers, replica, member int) {
 	require.LessOrEqual(t, before.Sub(asOf), bound)
 }
 
+// requireThroughAHang requires the same of an answer that comes once the network has hung for a
+// while: it counts by then, and not when it was asked for.
+func (o *oracle) requireThroughAHang(t require.TestingT, s *servers, replica, member int, meanwhile func()) {
+	s.set.replicas[replica].Pool.Reset() // a session from before a turn would not hang
+	s.ways[replica].Hang()
+	type answer struct {
+		version int64
+		asOf    time.Time
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		defer close(answers)
+		if version, asOf, answered := s.ask(replica, member); answered {
+			answers <- answer{version, asOf}
+		}
+	}()
+	meanwhile()
+	woken := s.clock.now()
+	s.ways[replica].Wake()
+	if got, answered := <-answers; answered {
+		require.GreaterOrEqual(t, got.version, o.least(member, woken.Add(-bound)), "enforced on the primary for longer than the bound")
+		require.GreaterOrEqual(t, got.version, o.least(member, got.asOf), "enforced before the instant up to which the answer is complete")
+		require.LessOrEqual(t, woken.Sub(got.asOf), bound)
+		o.throughHangs++
+	}
+}
+
+// hearThroughAHang hears from the primary once the network has hung for a while: what is heard is
+// as old as the question.
+func (s *servers) hearThroughAHang(meanwhile func()) {
+	s.wayThere.Hang()
+	heard := make(chan struct{})
+	go func() { defer close(heard); s.hear() }()
+	meanwhile()
+	s.wayThere.Wake()
+	<-heard
+}
+
 // TestLaw_NoReplicaAnswersLate: whatever happens between servers, no answer of a replica lacks what
 // the primary has enforced for longer than the bound.
 func TestLaw_NoReplicaAnswersLate(t *testing.T) {
@@ -72,12 +111,18 @@ func TestLaw_NoReplicaAnswersLate(t *testing.T) {
 		s.calm()
 		s.ready()
 		replica, member := rapid.IntRange(0, 1), rapid.IntRange(1, members)
+		passing := rapid.Int64Range(0, int64(bound))
+		change := func(m int) {
+			v := o.next()
+			s.change(m, v)
+			o.changed(m, v, s.clock.now())
+		}
+		changeAndPass := func(t *rapid.T) func() {
+			m, d := member.Draw(t, "changed"), passing.Draw(t, "time")
+			return func() { change(m); s.clock.advance(time.Duration(d)) }
+		}
 		t.Repeat(map[string]func(*rapid.T){
-			"change": func(t *rapid.T) {
-				m, v := member.Draw(t, "member"), o.next()
-				s.change(m, v)
-				o.changed(m, v, s.clock.now())
-			},
+			"change": func(t *rapid.T) { change(member.Draw(t, "member")) },
 			"ask": func(t *rapid.T) {
 				r, m := replica.Draw(t, "replica"), member.Draw(t, "member")
 				before := s.set.replicas[r].Counts(OutcomeAnswered)
@@ -86,13 +131,17 @@ func TestLaw_NoReplicaAnswersLate(t *testing.T) {
 			},
 			"hear":   func(*rapid.T) { s.hear() },
 			"look":   func(t *rapid.T) { s.look(replica.Draw(t, "replica")) },
-			"pass":   func(t *rapid.T) { s.clock.advance(time.Duration(rapid.Int64Range(0, int64(bound)).Draw(t, "time"))) },
+			"pass":   func(t *rapid.T) { s.clock.advance(time.Duration(passing.Draw(t, "time"))) },
 			"pause":  func(t *rapid.T) { s.replicas[replica.Draw(t, "replica")].PauseReplay() },
 			"resume": func(t *rapid.T) { s.replicas[replica.Draw(t, "replica")].ResumeReplay() },
 			"cut stream": func(t *rapid.T) {
 				r := replica.Draw(t, "replica")
 				s.streams[r].Turn(nowhere)
 				s.streams[r].Cut()
+			},
+			"hang and wake primary": func(t *rapid.T) { s.hearThroughAHang(changeAndPass(t)) },
+			"hang and wake replica": func(t *rapid.T) {
+				o.requireThroughAHang(t, s, replica.Draw(t, "replica"), member.Draw(t, "member"), changeAndPass(t))
 			},
 			"mend stream":  func(t *rapid.T) { s.streams[replica.Draw(t, "replica")].Turn(s.primary.Addr()) },
 			"cut primary":  func(*rapid.T) { s.wayThere.Turn(nowhere); s.wayThere.Cut() },
@@ -113,6 +162,7 @@ func TestLaw_NoReplicaAnswersLate(t *testing.T) {
 		})
 	})
 	require.NotZero(t, answers, "replicas answered")
+	t.Logf("%d questions were answered, and %d through a hang", answers, o.throughHangs)
 }
 
 // TestLaw_NoReplicaAnswersLateAfterAFailover: also not by the pulses of another history.
@@ -150,17 +200,21 @@ func TestLaw_NoReplicaAnswersLateAfterAFailover(t *testing.T) {
 		s.someSteps(rng, o)
 		s.rejoin()
 	}
+	t.Logf("%d questions were answered through a hang", o.throughHangs)
 }
 
 // someSteps are random changes and questions.
 func (s *servers) someSteps(rng *rand.Rand, o *oracle) {
 	for range 10 + rng.IntN(30) {
 		r, m := rng.IntN(2), 1+rng.IntN(members)
-		switch rng.IntN(7) {
-		case 0:
+		change := func() {
 			v := o.next()
 			s.change(m, v)
 			o.changed(m, v, s.clock.now())
+		}
+		switch rng.IntN(9) {
+		case 0:
+			change()
 		case 1:
 			s.hear()
 		case 2:
@@ -174,6 +228,10 @@ func (s *servers) someSteps(rng *rand.Rand, o *oracle) {
 			for m := 1; m <= members; m++ {
 				o.require(s.t, s, r, m)
 			}
+		case 5:
+			s.hearThroughAHang(func() { change(); s.clock.advance(bound / 3) })
+		case 6:
+			o.requireThroughAHang(s.t, s, r, m, func() { change(); s.clock.advance(bound / 3) })
 		default:
 			o.require(s.t, s, r, m)
 		}
