@@ -12,9 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/buildinfo"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/doctor"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/support"
+	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 )
@@ -83,6 +85,10 @@ func TestDocument_HasTheShapes(t *testing.T) {
 		"Say which build runs":                   {"", buildinfo.Info{}, nil},
 		"Read the status":                        {"", health.Snapshot{}, nil},
 		"Read a sweep's report":                  {"", sweep.Report{}, nil},
+		"Read what `doctor` found":               {"", doctor.Examination{}, nil},
+		"Read what became of a replay":           {"", jobs.Replayed{}, nil},
+		"Read what was erased":                   {"", shownErasure{}, nil},
+		"Read whether the audit log verifies":    {"", verifiedAudit{}, nil},
 		"Test a policy":                          {"", testedPolicy{}, nil},
 		"Compare policies":                       {"", policyDifference{}, headerOf(changedRoleColumns().columns)},
 		"List whom a policy changes":             {changedMemberColumns().name, changedMember{}, headerOf(changedMemberColumns().columns)},
