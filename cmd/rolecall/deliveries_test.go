@@ -85,6 +85,12 @@ func TestDeliveries_ListShowAndReplay(t *testing.T) {
 	code, _, errs = runCommand(t, env, "deliveries", "replay", "--type", "no.such")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "no delivery matches")
+	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined", "--json")
+	require.Equal(t, exitError, code, "for programs, too")
+	require.Contains(t, out, `"enqueued": false`)
+	code, out, _ = runCommand(t, env, "deliveries", "replay", "--type", "no.such", "--json")
+	require.Equal(t, exitError, code)
+	require.JSONEq(t, "[]", out)
 	env["CLERK_INSTANCE_ID"] = "ins_examples" // the setting was wrong
 	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined")
 	require.Equal(t, exitOK, code)

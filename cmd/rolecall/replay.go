@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
@@ -38,9 +39,11 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 			return err
 		}
 		if c.JSON {
-			return printJSON(io.out, results)
+			err = printJSON(io.out, append([]jobs.Replayed{}, results...)) // a list, also if it is empty
+		} else {
+			err = printReplayed(io.out, results)
 		}
-		return printReplayed(io.out, results)
+		return firstError(func() error { return err }, func() error { return allReplayed(results) })
 	})
 }
 
@@ -65,18 +68,31 @@ func (c *replayDeliveries) ids(ctx context.Context, db database.DB) ([]string, e
 	return ids, nil
 }
 
-// printReplayed prints the result for each delivery. It fails if any was not replayed.
+// printReplayed prints the result for each delivery.
 func printReplayed(out io.Writer, results []jobs.Replayed) error {
+	var text strings.Builder
+	for _, r := range results {
+		if r.Enqueued {
+			fmt.Fprintln(&text, line(r.SvixID), "enqueued")
+		} else {
+			fmt.Fprintln(&text, line(r.SvixID), "not replayed:", line(r.Why))
+		}
+	}
+	if _, err := io.WriteString(out, text.String()); err != nil {
+		return fmt.Errorf("print what was replayed: %w", err)
+	}
+	return nil
+}
+
+// allReplayed returns an error if any delivery was not replayed, or none was asked for.
+func allReplayed(results []jobs.Replayed) error {
 	if len(results) == 0 {
 		return errors.New("no delivery matches")
 	}
 	refused := 0
 	for _, r := range results {
-		if r.Enqueued {
-			fmt.Fprintln(out, line(r.SvixID), "enqueued")
-		} else {
+		if !r.Enqueued {
 			refused++
-			fmt.Fprintln(out, line(r.SvixID), "not replayed:", line(r.Why))
 		}
 	}
 	if refused > 0 {
