@@ -144,11 +144,16 @@ func TestFreshness_StrangersLearnNothing(t *testing.T) {
 	require.Less(t, time.Since(began), 30*defaultRevisionWait, "84 requests, none of which waits")
 }
 
+// TestMaxStaleness_RefusesAStaleMirror, and counts the requests that it refuses so. A stale decision
+// among others is no refused request.
 func TestMaxStaleness_RefusesAStaleMirror(t *testing.T) {
 	t.Parallel()
-	var ahead atomic.Int64 // of the sweep's time, in nanoseconds
+	var ahead, stale atomic.Int64 // ahead: of the sweep's time, in nanoseconds
 	var now func() time.Time
-	b := setupServer(t, func(c *Config) { c.Now = func() time.Time { return now() } })
+	b := setupServer(t, func(c *Config) {
+		c.Now = func() time.Time { return now() }
+		c.Stale = func() { stale.Add(1) }
+	})
 	now = func() time.Time { return b.world.now().Add(time.Duration(ahead.Load())) }
 	b.world.member("org_1", "user_member", "org:member", nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -162,10 +167,15 @@ func TestMaxStaleness_RefusesAStaleMirror(t *testing.T) {
 		require.Equal(t, "2", x.header.Get(headerRevision))
 		require.NotEmpty(t, x.header.Get(headerAsOf))
 	}
+	require.Equal(t, int64(len(memberTargets("org_1"))), stale.Swap(0))
+	many := b.post(serviceToken, `{"checks":[{"user_id":"user_1","workspace_id":"org_1","permission":"billing:manage"}],"max_staleness":9}`)
+	require.Equal(t, http.StatusOK, many.status)
+	require.Contains(t, string(many.body), `"stale"`)
 	x := b.get("user_member", authorizeTarget("org_1", "billing:manage")+"&max_staleness=1")
 	requireProblem(t, x, http.StatusForbidden, clerksync.ReasonPermissionMissing)
 	ahead.Store(int64(time.Second))
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1?max_staleness=1").status)
+	require.Zero(t, stale.Load())
 }
 
 // TestMaxStaleness_RefusesAfterALostDemotion: until the next sweep the workspace is stale, although

@@ -179,8 +179,11 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)
 	}
-	if p == errUnavailable {
+	switch p {
+	case errUnavailable:
 		p = s.lastCertain(w, r, p)
+	case errStale:
+		s.cfg.Stale()
 	}
 	writeProblem(w, r, p)
 }

@@ -70,6 +70,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Decided is called with the reason of each decision. Optional.
 	Decided func(clerksync.Reason)
+	// Stale is called for each request that is refused because the mirror was compared with Clerk
+	// longer ago than it demands. Optional.
+	Stale func()
 	// Refused is called with the reason of each refusal of credentials. Optional.
 	Refused func(auth.Reason)
 	// Entries watches whether users are admitted. Defaults to the handler's own watch.
@@ -102,6 +105,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Refused == nil {
 		c.Refused = func(auth.Reason) {}
+	}
+	if c.Stale == nil {
+		c.Stale = func() {}
 	}
 	if c.Appended == nil {
 		c.Appended = func(clerksync.LoggedEntry) {}

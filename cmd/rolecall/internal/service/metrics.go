@@ -29,6 +29,7 @@ type metrics struct {
 	applied    *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 	refused    *prometheus.CounterVec
+	stale      prometheus.Counter
 	cut        *prometheus.CounterVec
 	refreshed  *prometheus.CounterVec
 	calls      *prometheus.HistogramVec
@@ -57,6 +58,9 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 			Name: "rolecall_unauthenticated_total", Help: "Requests with credentials that were refused (401), by reason.",
 		}, []string{"reason"}),
 	}
+	m.stale = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "rolecall_stale_answers_total", Help: "Requests that were refused with 503 because they demand a fresher mirror (max_staleness).",
+	})
 	m.refreshed = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rolecall_refreshes_total", Help: "Strangers whom Clerk was asked about, by outcome.",
 	}, []string{"outcome"})
@@ -105,7 +109,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return waitedSince(db, store.WaitsSince) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, m.pruned, m.lost, m.requests, thisBuild(), oldest,
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.stale, m.cut, m.refreshed, m.calls, m.pruned, m.lost, m.requests, thisBuild(), oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -201,3 +201,23 @@ func TestRequests_SlowOnesAreLogged(t *testing.T) {
 		require.Equal(t, map[any]any{"slow": []any{200.0, 1.5}, "gone": []any{0.0, 2.0}}, told)
 	})
 }
+
+// TestMetrics_CountAnswersOfAStaleMirror: a metric tells them apart from a 503 that is a fault.
+func TestMetrics_CountAnswersOfAStaleMirror(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true})
+	b.Open(t, url)
+	workspace, admin, _, messages := servicetest.Team(t, b)
+	b.Send(t, messages...)
+	_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.revisions (organization_id, revision, verified_at) VALUES ('', 0, now() - interval '1 hour')
+		ON CONFLICT (organization_id) DO UPDATE SET verified_at = excluded.verified_at`)
+	require.NoError(t, err)
+	target := "/v1/authorize?permission=reports:read&workspace_id=" + workspace
+	for demand, want := range map[string]int{"": http.StatusOK, "&max_staleness=60": http.StatusServiceUnavailable} {
+		status, body := b.Get(t, b.Web(target+demand), b.Token(t, admin))
+		require.Equal(t, want, status, body)
+	}
+	_, text := b.Text(t, "/metrics")
+	require.Contains(t, text, "\nrolecall_stale_answers_total 1\n")
+}

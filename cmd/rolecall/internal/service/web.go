@@ -94,6 +94,7 @@ func (s *Service) apiHandler() (http.Handler, error) {
 			s.counted.Decided(r == clerksync.ReasonAllowed)
 		},
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
+		Stale:   s.metrics.stale.Inc,
 		Appended: func(e clerksync.LoggedEntry) {
 			s.acknowledged.Remember(store.AcknowledgedEntry, store.EntryID(e.ID, e.Hash))
 		},
