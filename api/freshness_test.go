@@ -144,8 +144,8 @@ func TestFreshness_StrangersLearnNothing(t *testing.T) {
 	require.Less(t, time.Since(began), 30*defaultRevisionWait, "84 requests, none of which waits")
 }
 
-// TestMaxStaleness_RefusesAStaleMirror, and counts the requests that it refuses so. A stale decision
-// among others is no refused request.
+// TestMaxStaleness_RefusesAStaleMirror, and counts the requests that it refuses so. A stale
+// decision among others is no refused request.
 func TestMaxStaleness_RefusesAStaleMirror(t *testing.T) {
 	t.Parallel()
 	var ahead, stale atomic.Int64 // ahead: of the sweep's time, in nanoseconds
