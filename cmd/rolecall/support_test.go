@@ -56,7 +56,7 @@ func newDesk(t *testing.T) desk {
 	_, err = b.Clerk.AddMember(d.beta, d.ben, clerksim.RoleMember)
 	require.NoError(t, err)
 	b.Send(t, b.Clerk.Drain()...)
-	b.Applied(t)
+	d.past(t)
 	return d
 }
 
