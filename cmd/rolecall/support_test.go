@@ -274,7 +274,9 @@ func TestAfter_TakesCursorsOfItsOwnListOnly(t *testing.T) {
 	}
 	cursors := make([]string, len(lists))
 	for i, list := range lists {
-		var page struct{ Next string }
+		var page struct {
+			Next string `json:"next"`
+		}
 		require.NoError(t, json.Unmarshal([]byte(d.printed(t, append(list, "--limit", "1", "--json")...)), &page))
 		require.NotEmpty(t, page.Next, list)
 		cursors[i] = page.Next

@@ -28,7 +28,8 @@ func TellLost(l store.Lost) string {
 		n         int64
 		one, many string
 	}{
-		{l.Deliveries, "delivery", "deliveries"}, {l.Commands, "command", "commands"},
+		{l.Deliveries, "delivery", "deliveries"},
+		{l.Commands, "command", "commands"},
 		{l.Entries, "entry of a service in the audit log", "entries of services in the audit log"},
 	} {
 		switch {
