@@ -62,18 +62,21 @@ func ForgetListed(ctx context.Context, db DBTX, limit int) error {
 
 // Unlisted examines at most limit objects after the given id, in the order of ids. It returns those
 // that live here, weren't listed, and weren't changed since the sweep began by anything that
-// happened since. last is the last id that it examined, "" if none was left. In a sweep of one
-// organization, it examines all of its objects and returns at most limit.
-func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) (refs []clerksync.Reference, last string, err error) {
+// happened since; if since isn't zero, only those that were changed after it. last is the last id
+// that it examined, "" if none was left. In a sweep of one organization, it examines all of its
+// objects and returns at most limit.
+func Unlisted(
+	ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, since time.Time, after string, limit int,
+) (refs []clerksync.Reference, last string, err error) {
 	if s.OrganizationID != "" {
-		refs, err = unlistedIn(ctx, db, s, r, after, limit)
+		refs, err = unlistedIn(ctx, db, s, r, since, after, limit)
 		if len(refs) > 0 {
 			last = refs[len(refs)-1].ID
 		}
 		return refs, last, err
 	}
 	rows, err := queries().Unlisted(ctx, db, dbsqlc.UnlistedParams{
-		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, PageSize: pageSize(limit),
+		SweepID: s.ID, Resource: string(r), Since: since, After: after, Began: s.StartedAt, PageSize: pageSize(limit),
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("find what wasn't listed: %w", err)
@@ -86,9 +89,11 @@ func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after
 	return refs, last, nil
 }
 
-func unlistedIn(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
+func unlistedIn(
+	ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, since time.Time, after string, limit int,
+) ([]clerksync.Reference, error) {
 	rows, err := queries().UnlistedIn(ctx, db, dbsqlc.UnlistedInParams{
-		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID, PageSize: pageSize(limit),
+		SweepID: s.ID, Resource: string(r), Since: since, After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID, PageSize: pageSize(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find what wasn't listed in %s: %w", s.OrganizationID, err)

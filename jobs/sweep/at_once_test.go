@@ -48,7 +48,7 @@ WITH versions AS (
     UNION ALL SELECT 'domain', id, version FROM rolecall.domains
 )
 SELECT l.id, l.organization_id, l.user_id FROM rolecall.live_objects l
-WHERE l.resource = $4 AND (l.changed_at < $2 OR EXISTS (
+WHERE l.resource = $4 AND l.changed_at >= $5 AND (l.changed_at < $2 OR EXISTS (
         SELECT FROM versions v WHERE v.resource = $4 AND v.id = l.id AND coalesce((v.version ->> 'u')::bigint, 0) < extract(epoch FROM $2) * 1000
     )) AND ($3::text = '' OR l.organization_id = $3)
     AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = l.resource AND s.id = l.id)

@@ -55,29 +55,53 @@ func (c *confirmer) early(ctx context.Context) (bool, error) {
 	return store.AnyWaiting(ctx, c.conn, c.sweep.StartedAt)
 }
 
-// confirmAgain confirms once more what older deliveries have changed since the look-ups began, as
-// soon as they are applied. What they added isn't counted by [confirmer.brake]: nobody had it
-// before the sweep.
+// commitsWithin is how long before its commit a delivery's transaction may have written an object.
+const commitsWithin = time.Minute
+
+// confirmAgain confirms once more what has changed since the sweep began, as soon as older
+// deliveries are applied. What they added isn't counted by [confirmer.brake]: nobody had it before
+// the sweep.
 func (c *confirmer) confirmAgain(ctx context.Context) error {
 	if !c.progress.Early {
 		return nil
 	}
-	for began := time.Now(); time.Since(began) < c.cfg.ApplyWait; {
-		waiting, err := c.early(ctx)
-		if err != nil {
-			return err
-		}
-		if !waiting {
-			break
-		}
-		if err := merge.Wait(ctx, min(50*time.Millisecond, c.cfg.ApplyWait)); err != nil {
-			return err
-		}
+	if err := c.awaitEarly(ctx); err != nil {
+		return err
 	}
-	if err := c.save(ctx, progress{LookedUp: c.progress.LookedUp}.confirming(c.confirmed()[0])); err != nil {
+	next := progress{LookedUp: c.progress.LookedUp, Again: true}.confirming(c.confirmed()[0])
+	if err := c.save(ctx, next); err != nil {
 		return err
 	}
 	return c.confirm(ctx)
+}
+
+// awaitEarly waits until the deliveries that came before the sweep are applied, for ApplyWait at
+// most. An ordered sweep is worked in slices, which may be shorter than that.
+func (c *confirmer) awaitEarly(ctx context.Context) error {
+	for {
+		waiting, err := c.early(ctx)
+		if err != nil || !waiting {
+			return err
+		}
+		now, err := store.Now(ctx, c.conn)
+		if err != nil {
+			return err
+		}
+		if c.progress.Awaits.IsZero() {
+			next := c.progress
+			next.Awaits = now.Add(c.cfg.ApplyWait)
+			if err := c.save(ctx, next); err != nil {
+				return err
+			}
+		}
+		left := c.progress.Awaits.Sub(now)
+		if left <= 0 {
+			return nil
+		}
+		if err := merge.Wait(ctx, min(50*time.Millisecond, left)); err != nil {
+			return err
+		}
+	}
 }
 
 // stop is the error of a sweep that would remove too many memberships. The report then says which
@@ -103,7 +127,7 @@ func (c *confirmer) confirmed() []clerksync.Resource {
 }
 
 // confirm goes through the kinds. Of each, it looks up the live objects that weren't listed, and
-// then the listed ones that have a tombstone.
+// then, the first time, the listed ones that have a tombstone.
 func (c *confirmer) confirm(ctx context.Context) error {
 	resources := c.confirmed()
 	for i := slices.Index(resources, c.progress.Resource); i < len(resources); i++ {
@@ -117,6 +141,9 @@ func (c *confirmer) confirm(ctx context.Context) error {
 				return err
 			}
 		}
+		if c.progress.Again {
+			continue
+		}
 		if err := c.confirmTombstones(ctx, resources[i]); err != nil {
 			return err
 		}
@@ -126,8 +153,12 @@ func (c *confirmer) confirm(ctx context.Context) error {
 
 // confirmUnlisted looks up the live objects that weren't listed.
 func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Resource) error {
+	var since time.Time
+	if c.progress.Again {
+		since = c.sweep.StartedAt.Add(-commitsWithin)
+	}
 	for {
-		refs, last, err := store.Unlisted(ctx, c.conn, c.sweep, resource, c.progress.After, c.cfg.examined)
+		refs, last, err := store.Unlisted(ctx, c.conn, c.sweep, resource, since, c.progress.After, c.cfg.examined)
 		if err != nil {
 			return err
 		}

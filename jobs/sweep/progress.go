@@ -3,6 +3,7 @@ package sweep
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -24,6 +25,8 @@ type progress struct {
 	Lifting  bool               `json:"lifting,omitempty"`   // unlisted objects are confirmed; listed ones with a tombstone are next
 	LookedUp int                `json:"looked_up,omitempty"` // objects that were looked up
 	Early    bool               `json:"early,omitempty"`     // the look-ups began before all older deliveries were applied, and begin again
+	Awaits   time.Time          `json:"awaits,omitzero"`     // until when these deliveries are awaited, by the database's clock
+	Again    bool               `json:"again,omitempty"`     // only what has changed since the sweep began is looked up, once more
 	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
 	Tally    *tally             `json:"tally,omitempty"`     // memberships at stake, or that end with an organization, counted so far
 	// Seen is how many objects of this kind were listed. It is nil if an older version listed some
@@ -43,7 +46,7 @@ func (p progress) again() progress {
 
 // confirming returns the beginning of the look-ups of a kind.
 func (p progress) confirming(resource clerksync.Resource) progress {
-	return progress{Listed: true, Decided: true, Resource: resource, LookedUp: p.LookedUp, Early: p.Early}
+	return progress{Listed: true, Decided: true, Resource: resource, LookedUp: p.LookedUp, Early: p.Early, Again: p.Again}
 }
 
 // lifting returns the beginning of the look-ups of listed objects that have a tombstone.

@@ -1,6 +1,8 @@
 package sweep
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -108,6 +110,59 @@ func TestSweep_OldNewsThatWaits(t *testing.T) {
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, 2, report.Removed)
 	s.requireEqual()
+}
+
+// TestConfirm_AwaitsEarlierDeliveriesOnce, however often the sweep is interrupted meanwhile: an
+// ordered sweep is worked in slices that are shorter than the wait, and a delivery may be held up
+// for hours.
+func TestConfirm_AwaitsEarlierDeliveriesOnce(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	s.member()
+	s.Insert(t, s.clerk.Deliveries()...) // they wait for good
+	sweeper, err := New(Config{Pool: s.Pool, Clerk: s.clerk.Client, Logger: s.Logs.Logger(), Settle: 50 * time.Millisecond, ApplyWait: time.Hour})
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	run := func(ctx context.Context) {
+		_, err := sweeper.Run(ctx, Options{})
+		ended <- err
+	}
+	slice, cancel := context.WithCancel(t.Context())
+	go run(slice)
+	const awaits = `FROM rolecall.sweeps WHERE state = 'running' AND progress::jsonb ? 'awaits'`
+	mirrortest.Eventually(t, func() bool { return s.Count(t, "SELECT count(*) "+awaits) == 1 }, "the wait has begun")
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+
+	s.Exec(t, `UPDATE rolecall.sweeps SET progress = jsonb_set(progress::jsonb, '{awaits}', to_jsonb(now())) WHERE state = 'running'`)
+	patient, giveUp := context.WithTimeout(t.Context(), 3*mirrortest.Patience)
+	defer giveUp()
+	for err = ErrRunning; errors.Is(err, ErrRunning); err = <-ended { // the session of the first slice may still hold the lock
+		go run(patient)
+	}
+	require.NoError(t, err, "the wait is over")
+	require.Equal(t, 2, s.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
+}
+
+// TestConfirm_LooksOnlyChangesUpAgain once it has waited for earlier deliveries: what it has
+// confirmed isn't counted twice.
+func TestConfirm_LooksOnlyChangesUpAgain(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	s.member()
+	s.webhooks()
+	for _, kind := range []string{"users", "memberships"} {
+		s.Exec(t, "UPDATE rolecall."+kind+" SET changed_at = now() - interval '1 hour'")
+	}
+	hidden := s.clerk.Members()[2]
+	s.faults.Omit(clerksim.Listings, hidden.ID)
+	s.member()
+	s.Insert(t, s.clerk.Deliveries()...) // they wait for good
+	report := s.sweep(Options{})
+	require.False(t, report.Aborted, report.Detail)
+	require.Equal(t, 1, report.Vindicated)
 }
 
 // TestConfirm_OnlyLookUpLiftsTombstone: sweeps found a member and an organization gone, because

@@ -108,8 +108,9 @@ func (w *world) pageSize() int { return rapid.IntRange(1, 7).Draw(w.t, "page") }
 func (w *world) requireUnlisted() {
 	for _, kind := range clerksync.Resources() {
 		var found []clerksync.Reference
+		since := rapid.SampledFrom([]time.Time{{}, w.sweep.StartedAt.Add(-time.Minute)}).Draw(w.t, "since")
 		for after, limit := "", w.pageSize(); ; {
-			refs, last, err := store.Unlisted(context.Background(), w.conn, w.sweep, kind, after, limit)
+			refs, last, err := store.Unlisted(context.Background(), w.conn, w.sweep, kind, since, after, limit)
 			require.NoError(w.t, err)
 			require.LessOrEqual(w.t, len(refs), limit)
 			found = append(found, refs...)
@@ -119,7 +120,7 @@ func (w *world) requireUnlisted() {
 			require.Greater(w.t, last, after)
 			after = last
 		}
-		require.ElementsMatch(w.t, atOnce[clerksync.Reference](w.t, w.conn, w.sweep, unlistedAtOnce, w.sweep.OrganizationID, string(kind)), found, kind)
+		require.ElementsMatch(w.t, atOnce[clerksync.Reference](w.t, w.conn, w.sweep, unlistedAtOnce, w.sweep.OrganizationID, string(kind), since), found, kind)
 	}
 }
 

@@ -128,7 +128,8 @@ SELECT count(*) FROM rolecall.sweep_seen WHERE sweep_id = @sweep_id AND resource
 -- name: Unlisted :many
 -- Examines the next objects of a kind, in the order of ids. Returns those that live here, weren't listed, and weren't
 -- changed since the sweep began by anything that happened since; and the last one in any case. What an event says that
--- happened before and came late (its version's updated_at tells) is nothing against the listing.
+-- happened before and came late (its version's updated_at tells) is nothing against the listing. Those whose last
+-- change is earlier than an instant are left out.
 WITH page AS MATERIALIZED (
     (SELECT o.id, o.id AS organization_id, '' AS user_id, o.deleted_at, o.changed_at, o.version FROM rolecall.organizations o
         WHERE @resource::text = 'organization' AND o.id > @after::text ORDER BY id LIMIT @page_size::integer)
@@ -151,7 +152,7 @@ WITH page AS MATERIALIZED (
     (SELECT d.id, d.organization_id, '', d.deleted_at, d.changed_at, d.version FROM rolecall.domains d
         WHERE @resource = 'domain' AND d.id > @after ORDER BY id LIMIT @page_size)
 ), examined AS MATERIALIZED (
-    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL
+    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL AND p.changed_at >= @since::timestamptz
         AND CASE WHEN p.changed_at < @began::timestamptz THEN true
             ELSE to_timestamp(coalesce((p.version ->> 'u')::float8, 0) / 1000) < @began END
         AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = @sweep_id AND s.resource = @resource AND s.id = p.id OFFSET 0)
@@ -171,7 +172,7 @@ WITH own AS MATERIALIZED (
 )
 SELECT own.id::text AS id, own.organization_id::text AS organization_id, own.user_id::text AS user_id
 FROM own
-WHERE own.id > @after::text
+WHERE own.id > @after::text AND own.changed_at >= @since::timestamptz
     AND CASE WHEN own.changed_at < @began::timestamptz THEN true ELSE to_timestamp(coalesce((
         SELECT o.version ->> 'u' FROM rolecall.organizations o WHERE @resource = 'organization' AND o.id = own.id
         UNION ALL SELECT m.version ->> 'u' FROM rolecall.memberships m WHERE @resource = 'membership' AND m.id = own.id

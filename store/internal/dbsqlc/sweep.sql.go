@@ -910,10 +910,10 @@ WITH page AS MATERIALIZED (
     (SELECT d.id, d.organization_id, '', d.deleted_at, d.changed_at, d.version FROM rolecall.domains d
         WHERE $1 = 'domain' AND d.id > $2 ORDER BY id LIMIT $3)
 ), examined AS MATERIALIZED (
-    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL
-        AND CASE WHEN p.changed_at < $4::timestamptz THEN true
-            ELSE to_timestamp(coalesce((p.version ->> 'u')::float8, 0) / 1000) < $4 END
-        AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $5 AND s.resource = $1 AND s.id = p.id OFFSET 0)
+    SELECT p.id, p.organization_id, p.user_id, p.deleted_at IS NULL AND p.changed_at >= $4::timestamptz
+        AND CASE WHEN p.changed_at < $5::timestamptz THEN true
+            ELSE to_timestamp(coalesce((p.version ->> 'u')::float8, 0) / 1000) < $5 END
+        AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $6 AND s.resource = $1 AND s.id = p.id OFFSET 0)
         AND NOT EXISTS (SELECT FROM rolecall.organizations o WHERE o.id = p.organization_id AND o.deleted_at IS NOT NULL OFFSET 0)
         AND NOT EXISTS (SELECT FROM rolecall.users u WHERE u.id = p.user_id AND u.deleted_at IS NOT NULL OFFSET 0) AS unlisted
     FROM page p
@@ -927,6 +927,7 @@ type UnlistedParams struct {
 	Resource string    `json:"resource"`
 	After    string    `json:"after"`
 	PageSize int32     `json:"page_size"`
+	Since    time.Time `json:"since"`
 	Began    time.Time `json:"began"`
 	SweepID  int64     `json:"sweep_id"`
 }
@@ -943,12 +944,14 @@ type UnlistedRow struct {
 // keeps Postgres from comparing each with each. It doesn't know yet how many rows a sweep has just written.
 // Examines the next objects of a kind, in the order of ids. Returns those that live here, weren't listed, and weren't
 // changed since the sweep began by anything that happened since; and the last one in any case. What an event says that
-// happened before and came late (its version's updated_at tells) is nothing against the listing.
+// happened before and came late (its version's updated_at tells) is nothing against the listing. Those whose last
+// change is earlier than an instant are left out.
 func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]UnlistedRow, error) {
 	rows, err := db.Query(ctx, Unlisted,
 		arg.Resource,
 		arg.After,
 		arg.PageSize,
+		arg.Since,
 		arg.Began,
 		arg.SweepID,
 	)
@@ -978,23 +981,24 @@ func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]
 const UnlistedIn = `-- name: UnlistedIn :many
 WITH own AS MATERIALIZED (
     SELECT l.id, l.organization_id, l.user_id, l.changed_at FROM rolecall.live_objects l
-    WHERE l.resource = $3 AND l.organization_id = $6::text
+    WHERE l.resource = $4 AND l.organization_id = $7::text
 )
 SELECT own.id::text AS id, own.organization_id::text AS organization_id, own.user_id::text AS user_id
 FROM own
-WHERE own.id > $1::text
-    AND CASE WHEN own.changed_at < $2::timestamptz THEN true ELSE to_timestamp(coalesce((
-        SELECT o.version ->> 'u' FROM rolecall.organizations o WHERE $3 = 'organization' AND o.id = own.id
-        UNION ALL SELECT m.version ->> 'u' FROM rolecall.memberships m WHERE $3 = 'membership' AND m.id = own.id
-        UNION ALL SELECT i.version ->> 'u' FROM rolecall.invitations i WHERE $3 = 'invitation' AND i.id = own.id
-        UNION ALL SELECT d.version ->> 'u' FROM rolecall.domains d WHERE $3 = 'domain' AND d.id = own.id
-    )::float8, 0) / 1000) < $2 END
-    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $4 AND s.resource = $3 AND s.id = own.id OFFSET 0)
-ORDER BY own.id LIMIT $5::integer
+WHERE own.id > $1::text AND own.changed_at >= $2::timestamptz
+    AND CASE WHEN own.changed_at < $3::timestamptz THEN true ELSE to_timestamp(coalesce((
+        SELECT o.version ->> 'u' FROM rolecall.organizations o WHERE $4 = 'organization' AND o.id = own.id
+        UNION ALL SELECT m.version ->> 'u' FROM rolecall.memberships m WHERE $4 = 'membership' AND m.id = own.id
+        UNION ALL SELECT i.version ->> 'u' FROM rolecall.invitations i WHERE $4 = 'invitation' AND i.id = own.id
+        UNION ALL SELECT d.version ->> 'u' FROM rolecall.domains d WHERE $4 = 'domain' AND d.id = own.id
+    )::float8, 0) / 1000) < $3 END
+    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $5 AND s.resource = $4 AND s.id = own.id OFFSET 0)
+ORDER BY own.id LIMIT $6::integer
 `
 
 type UnlistedInParams struct {
 	After          string      `json:"after"`
+	Since          time.Time   `json:"since"`
 	Began          time.Time   `json:"began"`
 	Resource       interface{} `json:"resource"`
 	SweepID        int64       `json:"sweep_id"`
@@ -1012,6 +1016,7 @@ type UnlistedInRow struct {
 func (q *Queries) UnlistedIn(ctx context.Context, db DBTX, arg UnlistedInParams) ([]UnlistedInRow, error) {
 	rows, err := db.Query(ctx, UnlistedIn,
 		arg.After,
+		arg.Since,
 		arg.Began,
 		arg.Resource,
 		arg.SweepID,
