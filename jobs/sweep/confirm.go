@@ -59,8 +59,8 @@ func (c *confirmer) early(ctx context.Context) (bool, error) {
 const commitsWithin = time.Minute
 
 // confirmAgain confirms once more what has changed since the sweep began, as soon as older
-// deliveries are applied. What they added isn't counted by [confirmer.brake]: nobody had it before
-// the sweep.
+// deliveries are applied. What they add after [confirmer.brake] isn't counted by it: nobody had it
+// before the sweep.
 func (c *confirmer) confirmAgain(ctx context.Context) error {
 	if !c.progress.Early {
 		return nil

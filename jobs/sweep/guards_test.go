@@ -147,6 +147,31 @@ func TestBrake_CountsMembersOfMissingOrganizations(t *testing.T) {
 	}
 }
 
+// TestBrake_CountsWhatLateDeliveriesChanged: while Clerk hides some members, deliveries of earlier
+// changes of theirs are applied. The sweep would remove them, too.
+func TestBrake_CountsWhatLateDeliveriesChanged(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 100)
+	s.sweep(Options{})
+	changed := s.clerk.Members()[1:31]
+	var ids []string
+	for _, m := range changed {
+		s.setRole(m, clerksim.RoleAdmin)
+		ids = append(ids, m.ID)
+	}
+	late := s.clerk.Deliveries()
+	s.faults.Omit(nil, ids...)
+	s.faults.BeforeAnswer(func(clerksim.Call) {
+		for _, d := range late {
+			s.Deliver(t, d)
+		}
+	}, clerksim.Times(1, clerksim.OnRoute("GET /organizations")))
+	report := s.sweep(Options{})
+	require.Equal(t, ReasonRemovalRatio, report.Reason)
+	require.Equal(t, 30, report.AtStake)
+	s.requireEqual()
+}
+
 func TestSweep_KeyOfAnotherInstanceReadsNothing(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 1)

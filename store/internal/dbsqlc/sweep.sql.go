@@ -166,24 +166,27 @@ func (q *Queries) CountListed(ctx context.Context, db DBTX, arg CountListedParam
 
 const CountStakes = `-- name: CountStakes :many
 WITH page AS MATERIALIZED (
-    SELECT m.organization_id, m.user_id, m.id, m.changed_at, m.deleted_at FROM rolecall.memberships m
+    SELECT m.organization_id, m.user_id, m.id, m.changed_at, m.deleted_at, m.version FROM rolecall.memberships m
     WHERE (m.organization_id, m.user_id, m.id) > ($1::text, $2::text, $3::text)
     ORDER BY m.organization_id, m.user_id, m.id LIMIT $4::integer
 ), organizations AS MATERIALIZED ( -- each once, however many memberships of it there are
-    SELECT o.id, o.deleted_at, o.changed_at < $5::timestamptz AND NOT EXISTS (
+    SELECT o.id, o.deleted_at, CASE WHEN o.changed_at < $5::timestamptz THEN true
+            ELSE to_timestamp(coalesce((o.version ->> 'u')::float8, 0) / 1000) < $5 END AND NOT EXISTS (
         SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $6 AND s.resource = 'organization' AND s.id = o.id OFFSET 0
     ) AS unlisted
     FROM rolecall.organizations o WHERE o.id = ANY (ARRAY(SELECT DISTINCT p.organization_id FROM page p))
 ), examined AS MATERIALIZED (
     SELECT p.organization_id, p.deleted_at IS NULL AND o.deleted_at IS NULL AND u.deleted_at IS NULL AS live,
         coalesce(o.unlisted, false) OR coalesce(u.unlisted, false) AS ends_with_another,
-        p.deleted_at IS NULL AND p.changed_at < $5 AND NOT EXISTS (
+        p.deleted_at IS NULL AND CASE WHEN p.changed_at < $5 THEN true
+            ELSE to_timestamp(coalesce((p.version ->> 'u')::float8, 0) / 1000) < $5 END AND NOT EXISTS (
             SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $6 AND s.resource = 'membership' AND s.id = p.id OFFSET 0
         ) AS unlisted
     FROM page p
     LEFT JOIN organizations o ON o.id = p.organization_id
     LEFT JOIN LATERAL (
-        SELECT x.deleted_at, $7::text = '' AND x.changed_at < $5 AND NOT EXISTS (
+        SELECT x.deleted_at, $7::text = '' AND CASE WHEN x.changed_at < $5 THEN true
+            ELSE to_timestamp(coalesce((x.version ->> 'u')::float8, 0) / 1000) < $5 END AND NOT EXISTS (
             SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $6 AND s.resource = 'user' AND s.id = x.id OFFSET 0
         ) AS unlisted
         FROM rolecall.users x WHERE x.id = p.user_id OFFSET 0
@@ -223,7 +226,8 @@ type CountStakesRow struct {
 
 // Examines the next memberships, in the order of organizations and users. Of each organization, it counts those that
 // live here; of these, those that would end: they weren't listed, or their organization or user wasn't; and those that
-// weren't listed themselves. With an organization, it counts only there, and takes all users as listed.
+// weren't listed themselves. What was changed since the sweep began counts by the same rule as in Unlisted. With an
+// organization, it counts only there, and takes all users as listed.
 func (q *Queries) CountStakes(ctx context.Context, db DBTX, arg CountStakesParams) ([]CountStakesRow, error) {
 	rows, err := db.Query(ctx, CountStakes,
 		arg.AfterOrganizationID,
