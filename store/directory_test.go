@@ -301,6 +301,19 @@ func TestEntriesAbout(t *testing.T) {
 	require.Equal(t, "msg_1", entries[0].Cause)
 }
 
+// TestEntriesAbout_OfSomebodyWhoCameAndWent: each membership is new, and the workspace is one.
+func TestEntriesAbout_OfSomebodyWhoCameAndWent(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	run(t, pool, `INSERT INTO rolecall.memberships (id, organization_id, user_id, created_at, deleted_at)
+		SELECT 'orgmem_' || n, 'org_1', 'user_1', '2026-01-01'::timestamptz + n * interval '1 day', '2026-06-01' FROM generate_series(1, 60) n`)
+	run(t, pool, `INSERT INTO rolecall.memberships (id, organization_id, user_id, created_at) VALUES ('orgmem_0', 'org_2', 'user_1', '2025-01-01')`)
+	run(t, pool, `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_2', 'member.joined', 'user_1', '2025-01-01', 'msg_1')`)
+	entries, err := store.EntriesAbout(t.Context(), pool, store.AuditQuery{Target: "user_1"}, 10)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+}
+
 // TestEntriesAbout_InPages: none is left out or comes twice, also where entries of several logs, or
 // of one, are of one moment.
 func TestEntriesAbout_InPages(t *testing.T) {

@@ -261,7 +261,8 @@ FROM (
     SELECT ''::text AS organization_id
     UNION
     SELECT last.organization_id FROM (
-        SELECT m.organization_id FROM rolecall.memberships m WHERE m.user_id = @user_id ORDER BY m.created_at DESC LIMIT @workspaces::integer
+        SELECT m.organization_id FROM rolecall.memberships m WHERE m.user_id = @user_id
+        GROUP BY m.organization_id ORDER BY max(m.created_at) DESC, m.organization_id LIMIT @workspaces::integer
     ) last
 ) log
 JOIN LATERAL (

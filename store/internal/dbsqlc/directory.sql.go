@@ -427,7 +427,8 @@ FROM (
     SELECT ''::text AS organization_id
     UNION
     SELECT last.organization_id FROM (
-        SELECT m.organization_id FROM rolecall.memberships m WHERE m.user_id = $1 ORDER BY m.created_at DESC LIMIT $2::integer
+        SELECT m.organization_id FROM rolecall.memberships m WHERE m.user_id = $1
+        GROUP BY m.organization_id ORDER BY max(m.created_at) DESC, m.organization_id LIMIT $2::integer
     ) last
 ) log
 JOIN LATERAL (
