@@ -55,6 +55,7 @@ SELECT (u.id IS NOT NULL)::boolean AS user_known, u.created_at AS user_created_a
                 ))
                 AND (managing.permission = ANY (held.permissions)
                     OR EXISTS (SELECT FROM rolecall.grants g WHERE g.role = held.role AND g.permission = managing.permission))
+            OFFSET 0 -- looks them through once for each permission; joined with all permissions, the first condition would come last
         )
     )::text[] AS held_by_others
 FROM (SELECT $3::text AS organization_id, $4::text AS user_id) asked
