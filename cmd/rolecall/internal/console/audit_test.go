@@ -86,7 +86,7 @@ func TestAudit_AboutAPerson(t *testing.T) {
 		require.True(t, strings.HasSuffix(text, `{"complete":true,"entries":1}`+"\n"), text)
 	}
 	_, text := w.Text(t, "/users/"+w.martin)
-	require.Contains(t, text, `<a class="button" href="/audit?target=`+w.martin+`">All entries</a>`)
+	require.Contains(t, text, `<a class="button" href="/audit?target=`+w.martin+`">More entries</a>`)
 	_, text = w.Text(t, "/audit?workspace=instance&action=member.removed&target="+w.martin)
 	require.Contains(t, text, "Nothing is recorded that these filters select")
 }
