@@ -192,4 +192,10 @@ func TestRequest_CountsEachQuestionOnce(t *testing.T) {
 	q.Missed(gone, unfit(OutcomeUnreachable))
 	q.End()
 	want(map[string]int64{"b unreachable": 2, "a answered": 1, "a behind": 1, "a not_there": 1, "primary": 2})
+
+	q = Of(s.Begin(t.Context())) // its body can't be read again, so it gets no answer
+	require.Equal(t, a, q.Replica())
+	require.ErrorIs(t, q.Answered(time.Now().Add(-2*time.Hour)), ErrOutdated)
+	q.End()
+	want(map[string]int64{"b unreachable": 3, "a answered": 1, "a behind": 1, "a not_there": 1, "a late": 1, "primary": 2})
 }

@@ -21,6 +21,7 @@ type Request struct {
 	began  time.Time
 
 	fromPrimary, fromReplica bool // what it was answered by
+	outdated                 bool // what it read first doesn't count any more
 }
 
 type requestKey struct{}
@@ -70,13 +71,17 @@ func (q *Request) Restart(why Outcome) {
 	if q.chosen != nil {
 		q.chosen.count(why)
 	}
-	q.chose, q.chosen, q.oldest, q.fromPrimary, q.fromReplica = true, nil, time.Time{}, false, false
+	q.chose, q.chosen, q.oldest, q.fromPrimary, q.fromReplica, q.outdated = true, nil, time.Time{}, false, false, false
 }
 
 // End counts who answered the request, once: the primary, if it answered any part of it, or else
-// the replica. A request that read nothing counts nowhere.
+// the replica. A request that read nothing counts nowhere, and one that ends with [ErrOutdated] has
+// no answer.
 func (q *Request) End() {
 	switch {
+	case q.outdated && q.chosen != nil:
+		q.chosen.count(OutcomeLate)
+	case q.outdated:
 	case q.fromPrimary:
 		q.set.byPrimary.Add(1)
 	case q.fromReplica && q.chosen != nil:
@@ -94,7 +99,7 @@ func (q *Request) Answered(asOf time.Time) error {
 	if !asOf.IsZero() && (q.oldest.IsZero() || asOf.Before(q.oldest)) {
 		q.oldest = asOf
 	}
-	if !q.oldest.IsZero() && age(q.oldest, q.set.cfg.now()) > q.set.cfg.MaxLag {
+	if q.outdated = !q.oldest.IsZero() && age(q.oldest, q.set.cfg.now()) > q.set.cfg.MaxLag; q.outdated {
 		return ErrOutdated
 	}
 	return nil
