@@ -104,9 +104,11 @@ func TestAlertmanager_TellsTheCause(t *testing.T) {
 		map[string]string{"alertname": "RolecallErrors", "job": "rolecall", "severity": "page"},
 		map[string]string{"alertname": "RolecallLag", "job": "rolecall", "severity": "ticket"},
 		map[string]string{"alertname": "RolecallErrors", "job": "another", "severity": "page"},
+		map[string]string{"alertname": "RolecallSlow", "job": "rolecall", "environment": "another", "severity": "page"},
 		map[string]string{"alertname": watchdog, "severity": "info"},
 	)
 	servicetest.Eventually(t, func() bool { return told.has("/pages", "RolecallErrors of another") }, "another installation is told of")
+	servicetest.Eventually(t, func() bool { return told.has("/pages", "RolecallSlow of rolecall") }, "so is one with another environment")
 	servicetest.Eventually(t, func() bool { return told.has("/rolecall", watchdog+" of ") }, "the heart beats")
 	silenced := map[string]bool{}
 	servicetest.Eventually(t, func() bool {
@@ -127,7 +129,7 @@ func TestAlertmanager_TellsTheCause(t *testing.T) {
 	}, "what follows from it is silenced")
 	require.Equal(t, map[string]bool{
 		"RolecallDatabaseAway of rolecall": false, "RolecallErrors of rolecall": true, "RolecallLag of rolecall": true,
-		"RolecallErrors of another": false, watchdog + " of ": false,
+		"RolecallErrors of another": false, "RolecallSlow of rolecall": false, watchdog + " of ": false,
 	}, silenced)
 }
 
