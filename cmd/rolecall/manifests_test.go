@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -191,6 +192,38 @@ func TestCompose_FitsTheService(t *testing.T) {
 	for name := range strings.SplitSeq(file.Services["proxy"].Environment["ROLECALL_UPSTREAMS"], " ") {
 		require.Contains(t, []string{"rolecall-a:8080", "rolecall-b:8080"}, name)
 		require.Contains(t, servicetest.Text(t, "deploy/prometheus/prometheus.yaml"), `"`+strings.Replace(name, "8080", "9090", 1)+`"`)
+	}
+}
+
+// TestCompose_FindsItsFiles: whoever follows the guide word by word has each file and folder that
+// the containers get.
+func TestCompose_FindsItsFiles(t *testing.T) {
+	t.Parallel()
+	guide := regexp.MustCompile(`(?s)\n## Start it with Compose\n.*?\n` + "```sh" + `\n(.*?)\nexport ROLECALL_VERSION=`).FindStringSubmatch(servicetest.Text(t, "docs/deploy.md"))
+	require.NotNil(t, guide)
+	steps := strings.ReplaceAll(guide[1], "openssl rand -hex 24", "echo 5eed")
+	require.NotContains(t, steps, "openssl")
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "deploy/prometheus"), os.DirFS(servicetest.InRepository(t, "deploy/prometheus"))))
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "deploy/proxy"), os.DirFS(servicetest.InRepository(t, "deploy/proxy"))))
+	for file, text := range map[string]string{
+		"deploy/compose.env.example":           servicetest.Text(t, "deploy/compose.env.example"),
+		"secrets/CLERK_SECRET_KEY":             "sk_test_1",
+		"secrets/CLERK_WEBHOOK_SIGNING_SECRET": "whsec_1",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, file)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+	}
+	follow := exec.CommandContext(t.Context(), "sh", "-euc", steps)
+	follow.Dir, follow.Env = dir, append(os.Environ(), "EDITOR=true")
+	out, err := follow.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.FileExists(t, filepath.Join(dir, "deploy/.env"))
+	needed := regexp.MustCompile(`(?:\{file: |["-] ?)\./([^:}"]+)`).FindAllStringSubmatch(servicetest.Text(t, "deploy/compose.yaml"), -1)
+	require.Len(t, needed, 8)
+	for _, file := range needed {
+		_, err := os.Stat(filepath.Join(dir, "deploy", file[1]))
+		require.NoError(t, err)
 	}
 }
 
