@@ -144,6 +144,7 @@ func TestDirectory_ReadsIndexesInOrder(t *testing.T) {
 			dbsqlc.WorkspaceIDsByName:        {"'a', '', '', 10", []string{"organizations_by_name"}, 0},
 			dbsqlc.DeletedWorkspaceIDsByName: {"'a', '', '', 10", []string{"organizations_deleted_by_name"}, 0},
 			dbsqlc.UserIDsByIdentifier:       {"'', '', 10", []string{"users_by_identifier"}, 0},
+			dbsqlc.EntriesAbout: {"'user_1', 50, '0001-01-01', '9999-12-31', 'now', 1, '', '', 20", []string{"audit_log_target", "memberships_user_pair"}, 2},
 			dbsqlc.FindWorkspaceIDs: {"'a', 10", []string{
 				"organizations_by_name", "organizations_deleted_by_name",
 			}, 1},
@@ -323,6 +324,8 @@ func TestEntriesAbout_InPages(t *testing.T) {
 	run(t, pool, `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
 		SELECT CASE WHEN n % 4 > 0 THEN 'org_' || n % 4 ELSE '' END, 'member.joined', 'user_1', '2026-01-01'::timestamptz + n / 8 * interval '1 s', 'msg_' || n
 		FROM generate_series(1, 40) n`)
+	run(t, pool, `INSERT INTO rolecall.audit_log (id, organization_id, action, target, at, cause) OVERRIDING SYSTEM VALUE
+		SELECT 1000000 - n, 'org_1', 'member.joined', 'user_1', '2026-01-01', 'msg_late' || n FROM generate_series(1, 7) n`) // ids aren't given in the order of numbers
 	var ids []int64
 	for q := (store.AuditQuery{Target: "user_1"}); ; {
 		page, err := store.EntriesAbout(t.Context(), pool, q, 3)
@@ -337,7 +340,7 @@ func TestEntriesAbout_InPages(t *testing.T) {
 	}
 	whole, err := store.EntriesAbout(t.Context(), pool, store.AuditQuery{Target: "user_1"}, 100)
 	require.NoError(t, err)
-	require.Len(t, ids, 40)
+	require.Len(t, ids, 47)
 	for i, e := range whole {
 		require.Equal(t, e.ID, ids[i])
 	}

@@ -269,7 +269,7 @@ JOIN LATERAL (
     SELECT * FROM rolecall.audit_log a WHERE a.organization_id = log.organization_id AND a.target = @user_id::text
         AND a.at >= @since AND a.at < @until AND (a.at, a.id) < (@before_at::timestamptz, @before_id::bigint)
         AND (@actor::text = '' OR a.actor = @actor) AND (@action::text = '' OR a.action = @action)
-    ORDER BY a.at DESC, a.id DESC LIMIT @page_size::integer
+    ORDER BY a.at DESC FETCH FIRST (@page_size::integer) ROWS WITH TIES -- as the index has them, also by a plan for any user
 ) e ON true
 ORDER BY e.at DESC, e.id DESC
 LIMIT @page_size;

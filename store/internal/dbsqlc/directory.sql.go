@@ -435,7 +435,7 @@ JOIN LATERAL (
     SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator, erased_by FROM rolecall.audit_log a WHERE a.organization_id = log.organization_id AND a.target = $1::text
         AND a.at >= $3 AND a.at < $4 AND (a.at, a.id) < ($5::timestamptz, $6::bigint)
         AND ($7::text = '' OR a.actor = $7) AND ($8::text = '' OR a.action = $8)
-    ORDER BY a.at DESC, a.id DESC LIMIT $9::integer
+    ORDER BY a.at DESC FETCH FIRST ($9::integer) ROWS WITH TIES -- as the index has them, also by a plan for any user
 ) e ON true
 ORDER BY e.at DESC, e.id DESC
 LIMIT $9
