@@ -144,7 +144,7 @@ func TestDirectory_ReadsIndexesInOrder(t *testing.T) {
 			dbsqlc.WorkspaceIDsByName:        {"'a', '', '', 10", []string{"organizations_by_name"}, 0},
 			dbsqlc.DeletedWorkspaceIDsByName: {"'a', '', '', 10", []string{"organizations_deleted_by_name"}, 0},
 			dbsqlc.UserIDsByIdentifier:       {"'', '', 10", []string{"users_by_identifier"}, 0},
-			dbsqlc.EntriesAbout: {"'user_1', 50, '0001-01-01', '9999-12-31', 'now', 1, '', '', 20", []string{"audit_log_target", "memberships_user_pair"}, 2},
+			dbsqlc.EntriesAbout:              {"'user_1', 50, '0001-01-01', '9999-12-31', 'now', 1, '', '', 20", []string{"audit_log_target", "memberships_user_pair"}, 2},
 			dbsqlc.FindWorkspaceIDs: {"'a', 10", []string{
 				"organizations_by_name", "organizations_deleted_by_name",
 			}, 1},
