@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -417,4 +418,24 @@ func TestErase_SomebodyOnlyInvited(t *testing.T) {
 	require.Nil(t, verifyChain(t, b.Pool, "org_1", clerksync.Mark{}).Broken)
 	_, err = Erase(t.Context(), b.Pool, "orginv_1", ErasureOptions{Also: []string{"guest@mail.test"}})
 	require.NoError(t, err, "another run finds it without an address")
+}
+
+// TestErase_TakesNobodyElsesFailures and ids of requests: a short name is a part of many of them.
+func TestErase_TakesNobodyElsesFailures(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.Deliver(t, mirrortest.Joined(t, "msg_1", "orgmem_1", "org_1", "user_1"))
+	b.Exec(t, "UPDATE rolecall.users SET first_name = 'A', last_name = 'B' WHERE id = 'user_1'")
+	said := []string{"5f0c1d2a-b71e-4c6d-9a1b-2c3d4e5f6a7b", "data-base", "Extra bytes", "by A B, twice", "line\nA B"}
+	for n, text := range said {
+		b.Exec(t, "INSERT INTO rolecall.river_job (args, kind, queue, max_attempts, state, errors) VALUES ('{}', $1, 'other', 3, 'available', ARRAY[jsonb_build_object('error', $2::text)])",
+			fmt.Sprint("job_", n), text)
+		command := clerksync.Command{Actor: "user_2", Action: clerksync.ActionMemberRemoved, OrganizationID: "org_1", Target: "user_3", RequestID: text}
+		_, _, err := store.BeginCommand(t.Context(), b.Pool, fmt.Sprint("cmd_", n), command, store.CommandKey{})
+		require.NoError(t, err)
+	}
+	_, err := Erase(t.Context(), b.Pool, "user_1", ErasureOptions{Force: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"job_0", "job_1", "job_2"}, b.ids(t, "SELECT kind FROM rolecall.river_job WHERE errors IS NOT NULL AND queue = 'other' ORDER BY kind"))
+	require.Equal(t, said[:3], b.ids(t, "SELECT request_id FROM rolecall.commands WHERE request_id IS NOT NULL ORDER BY id"))
 }

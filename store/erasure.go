@@ -240,10 +240,34 @@ func EraseFailures(ctx context.Context, tx DBTX, traces clerksync.Traces) error 
 			return fmt.Errorf("erase failure of %s: %w", r.SvixID, err)
 		}
 	}
-	if _, err := queries().EraseJobErrors(ctx, tx, notNull(traces.Searched())); err != nil {
+	failed, err := queries().JobErrorsNaming(ctx, tx, notNull(traces.Searched()))
+	if err != nil {
+		return fmt.Errorf("search failures of jobs: %w", err)
+	}
+	jobs := []int64{}
+	for _, j := range failed {
+		if _, about := traces.Redact([]byte(j.Errors), false); about {
+			jobs = append(jobs, j.ID)
+		}
+	}
+	if err := queries().EraseJobErrors(ctx, tx, jobs); err != nil {
 		return fmt.Errorf("erase failures of jobs: %w", err)
 	}
-	if err := queries().EraseRequestIDs(ctx, tx, notNull(traces.Searched())); err != nil {
+	return eraseRequestIDs(ctx, tx, traces)
+}
+
+func eraseRequestIDs(ctx context.Context, tx DBTX, traces clerksync.Traces) error {
+	rows, err := queries().RequestIDsNaming(ctx, tx, notNull(traces.Searched()))
+	if err != nil {
+		return fmt.Errorf("search ids of requests: %w", err)
+	}
+	commands := []string{}
+	for _, r := range rows {
+		if _, about := traces.EraseText(r.RequestID); about {
+			commands = append(commands, r.ID)
+		}
+	}
+	if err := queries().EraseRequestIDs(ctx, tx, commands); err != nil {
 		return fmt.Errorf("erase ids of requests: %w", err)
 	}
 	return nil

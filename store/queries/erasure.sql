@@ -60,11 +60,14 @@ ORDER BY id FOR UPDATE;
 -- name: EraseCommand :exec
 UPDATE rolecall.commands SET outcome = @outcome, answer = @answer WHERE id = @id;
 
--- name: EraseJobErrors :execrows
+-- name: JobErrorsNaming :many
 -- A failed job's messages.
-UPDATE rolecall.river_job SET errors = NULL
+SELECT id, coalesce(array_to_json(errors)::text, '')::text AS errors FROM rolecall.river_job
 WHERE errors IS NOT NULL
     AND EXISTS (SELECT FROM unnest(@texts::text[]) AS t (said) WHERE strpos(lower(errors::text), t.said) > 0);
+
+-- name: EraseJobErrors :exec
+UPDATE rolecall.river_job SET errors = NULL WHERE id = ANY (@ids::bigint[]);
 
 -- name: EntriesNaming :many
 -- Audit entries after the given id that name the person by an id, or have one of the texts. No index
@@ -166,7 +169,10 @@ SELECT (SELECT count(*) FROM page) AS seen,
 -- Of people who were erased since the check began, it has perhaps not seen all.
 UPDATE rolecall.erasures SET checked_at = @through::timestamptz WHERE erased_at < @began::timestamptz AND checked_at < @through;
 
--- name: EraseRequestIDs :exec
+-- name: RequestIDsNaming :many
 -- Ids of requests are the callers' choice.
-UPDATE rolecall.commands SET request_id = NULL
+SELECT id, coalesce(request_id, '')::text AS request_id FROM rolecall.commands
 WHERE EXISTS (SELECT FROM unnest(@texts::text[]) AS t (said) WHERE strpos(lower(request_id), t.said) > 0);
+
+-- name: EraseRequestIDs :exec
+UPDATE rolecall.commands SET request_id = NULL WHERE id = ANY (@ids::text[]);

@@ -340,19 +340,13 @@ func (q *Queries) EraseInvitations(ctx context.Context, db DBTX, ids []string) e
 	return err
 }
 
-const EraseJobErrors = `-- name: EraseJobErrors :execrows
-UPDATE rolecall.river_job SET errors = NULL
-WHERE errors IS NOT NULL
-    AND EXISTS (SELECT FROM unnest($1::text[]) AS t (said) WHERE strpos(lower(errors::text), t.said) > 0)
+const EraseJobErrors = `-- name: EraseJobErrors :exec
+UPDATE rolecall.river_job SET errors = NULL WHERE id = ANY ($1::bigint[])
 `
 
-// A failed job's messages.
-func (q *Queries) EraseJobErrors(ctx context.Context, db DBTX, texts []string) (int64, error) {
-	result, err := db.Exec(ctx, EraseJobErrors, texts)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) EraseJobErrors(ctx context.Context, db DBTX, ids []int64) error {
+	_, err := db.Exec(ctx, EraseJobErrors, ids)
+	return err
 }
 
 const EraseLateBodies = `-- name: EraseLateBodies :one
@@ -419,13 +413,11 @@ func (q *Queries) EraseMemberships(ctx context.Context, db DBTX, userID string) 
 }
 
 const EraseRequestIDs = `-- name: EraseRequestIDs :exec
-UPDATE rolecall.commands SET request_id = NULL
-WHERE EXISTS (SELECT FROM unnest($1::text[]) AS t (said) WHERE strpos(lower(request_id), t.said) > 0)
+UPDATE rolecall.commands SET request_id = NULL WHERE id = ANY ($1::text[])
 `
 
-// Ids of requests are the callers' choice.
-func (q *Queries) EraseRequestIDs(ctx context.Context, db DBTX, texts []string) error {
-	_, err := db.Exec(ctx, EraseRequestIDs, texts)
+func (q *Queries) EraseRequestIDs(ctx context.Context, db DBTX, ids []string) error {
+	_, err := db.Exec(ctx, EraseRequestIDs, ids)
 	return err
 }
 
@@ -536,6 +528,38 @@ func (q *Queries) InvitationsOfPerson(ctx context.Context, db DBTX, arg Invitati
 	return items, nil
 }
 
+const JobErrorsNaming = `-- name: JobErrorsNaming :many
+SELECT id, coalesce(array_to_json(errors)::text, '')::text AS errors FROM rolecall.river_job
+WHERE errors IS NOT NULL
+    AND EXISTS (SELECT FROM unnest($1::text[]) AS t (said) WHERE strpos(lower(errors::text), t.said) > 0)
+`
+
+type JobErrorsNamingRow struct {
+	ID     int64  `json:"id"`
+	Errors string `json:"errors"`
+}
+
+// A failed job's messages.
+func (q *Queries) JobErrorsNaming(ctx context.Context, db DBTX, texts []string) ([]JobErrorsNamingRow, error) {
+	rows, err := db.Query(ctx, JobErrorsNaming, texts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JobErrorsNamingRow
+	for rows.Next() {
+		var i JobErrorsNamingRow
+		if err := rows.Scan(&i.ID, &i.Errors); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const MarkInvitationsErased = `-- name: MarkInvitationsErased :exec
 UPDATE rolecall.invitations SET erased = true
 WHERE id IN (SELECT i.id FROM rolecall.invitations i WHERE i.id = ANY ($1::text[]) ORDER BY i.id FOR UPDATE)
@@ -635,6 +659,37 @@ func (q *Queries) OrganizationsOfInvitations(ctx context.Context, db DBTX, ids [
 			return nil, err
 		}
 		items = append(items, organization_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const RequestIDsNaming = `-- name: RequestIDsNaming :many
+SELECT id, coalesce(request_id, '')::text AS request_id FROM rolecall.commands
+WHERE EXISTS (SELECT FROM unnest($1::text[]) AS t (said) WHERE strpos(lower(request_id), t.said) > 0)
+`
+
+type RequestIDsNamingRow struct {
+	ID        string `json:"id"`
+	RequestID string `json:"request_id"`
+}
+
+// Ids of requests are the callers' choice.
+func (q *Queries) RequestIDsNaming(ctx context.Context, db DBTX, texts []string) ([]RequestIDsNamingRow, error) {
+	rows, err := db.Query(ctx, RequestIDsNaming, texts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RequestIDsNamingRow
+	for rows.Next() {
+		var i RequestIDsNamingRow
+		if err := rows.Scan(&i.ID, &i.RequestID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
