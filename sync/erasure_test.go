@@ -69,6 +69,18 @@ func TestTraces_ErasePeopleOfAllScripts(t *testing.T) {
 	require.False(t, changed, "another id")
 }
 
+// TestTraces_ToldNames find slugs if they have several words. One word, such as a first name, is
+// many people's.
+func TestTraces_ToldNames(t *testing.T) {
+	t.Parallel()
+	for told, finds := range map[string]bool{"Eva  Li": true, "eva-li": false, "Eva": false} {
+		traces := clerksync.Traces{IDs: []string{"user_1"}}
+		traces.AddTold(told)
+		require.Equal(t, finds, traces.InWorkspace("Firm", "eva-li-7", nil), told)
+		require.Equal(t, finds, traces.InWorkspace("Eva Li's firm", "firm", nil), told)
+	}
+}
+
 // TestErased_WorkspaceThatIsBack: a late copy doesn't name a deleted workspace again that was
 // called after an erased person. If a sweep had only missed it, it is called as Clerk says.
 func TestErased_WorkspaceThatIsBack(t *testing.T) {

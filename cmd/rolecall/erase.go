@@ -103,7 +103,7 @@ func (c *eraseCommand) readAlso(in io.Reader) (err error) {
 	if err != nil {
 		return fmt.Errorf("read --also-from: %w", err)
 	}
-	for text := range strings.Lines(string(texts)) {
+	for text := range strings.Lines(strings.TrimPrefix(string(texts), "\ufeff")) { // some editors begin files with that mark
 		if text = strings.TrimSpace(text); text != "" {
 			c.Also = append(c.Also, text)
 		}

@@ -245,7 +245,7 @@ func eraseLate(t *testing.T, b *servicetest.Bundle) {
 func TestErase_AlsoFrom(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "texts")
-	require.NoError(t, os.WriteFile(file, []byte("ada@mail.test\r\n\n  Countess of Lovelace\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("\ufeffada@mail.test\r\n\n  Countess of Lovelace\n"), 0o600))
 	c := eraseCommand{Also: []string{"Ada"}, AlsoFrom: file}
 	require.NoError(t, c.readAlso(nil))
 	require.Equal(t, []string{"Ada", "ada@mail.test", "Countess of Lovelace"}, c.Also)
