@@ -23,7 +23,7 @@ type confirmer struct {
 
 // brake stops a sweep that would remove more memberships than is plausible, unless an operator has
 // confirmed it. It counts the memberships that weren't listed, and those whose organization or user
-// wasn't listed. It comes before the look-ups.
+// wasn't listed. It comes before the look-ups, the first ones and those that are made again.
 func (c *confirmer) brake(ctx context.Context) error {
 	if c.progress.Decided {
 		return nil
@@ -33,17 +33,21 @@ func (c *confirmer) brake(ctx context.Context) error {
 		return err
 	}
 	limit := max(minRemovals, int(c.cfg.MaxRemovalRatio*float64(counted.Live)))
-	c.report.Memberships = counted.Live
-	c.report.AtStake = counted.AtStake
-	c.report.RemovalLimit = limit
+	if counted.AtStake >= c.report.AtStake { // of both counts, the report has the one with more at stake
+		c.report.Memberships = counted.Live
+		c.report.AtStake = counted.AtStake
+		c.report.RemovalLimit = limit
+	}
 	if counted.AtStake > max(limit, c.report.confirmedUpTo()) && !c.opts.Confirm {
 		return c.stop(counted, limit)
 	}
-	early, err := c.early(ctx)
-	if err != nil {
-		return err
+	next := progress{Again: c.progress.Again, LookedUp: c.progress.LookedUp}
+	if !next.Again {
+		if next.Early, err = c.early(ctx); err != nil {
+			return err
+		}
 	}
-	return c.save(ctx, progress{Early: early}.confirming(c.confirmed()[0]))
+	return c.save(ctx, next.confirming(c.confirmed()[0]))
 }
 
 // early reports whether a delivery that came before the sweep isn't applied. It may show an object
@@ -59,8 +63,7 @@ func (c *confirmer) early(ctx context.Context) (bool, error) {
 const commitsWithin = time.Minute
 
 // confirmAgain confirms once more what has changed since the sweep began, as soon as older
-// deliveries are applied. What they add after [confirmer.brake] isn't counted by it: nobody had it
-// before the sweep.
+// deliveries are applied.
 func (c *confirmer) confirmAgain(ctx context.Context) error {
 	if !c.progress.Early {
 		return nil
@@ -68,8 +71,11 @@ func (c *confirmer) confirmAgain(ctx context.Context) error {
 	if err := c.awaitEarly(ctx); err != nil {
 		return err
 	}
-	next := progress{LookedUp: c.progress.LookedUp, Again: true}.confirming(c.confirmed()[0])
+	next := progress{Listed: true, Resource: c.confirmed()[0], LookedUp: c.progress.LookedUp, Again: true}
 	if err := c.save(ctx, next); err != nil {
+		return err
+	}
+	if err := c.brake(ctx); err != nil {
 		return err
 	}
 	return c.confirm(ctx)

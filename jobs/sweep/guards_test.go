@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -169,6 +170,36 @@ func TestBrake_CountsWhatLateDeliveriesChanged(t *testing.T) {
 	report := s.sweep(Options{})
 	require.Equal(t, ReasonRemovalRatio, report.Reason)
 	require.Equal(t, 30, report.AtStake)
+	s.requireEqual()
+}
+
+// TestBrake_CountsAgainWhatWasAwaited: webhooks wait that tell who joined before the sweep, and
+// Clerk's reads don't show these members yet. Once they are applied, the sweep would remove them.
+func TestBrake_CountsAgainWhatWasAwaited(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 20)
+	s.sweep(Options{})
+	for range 12 {
+		m := s.member()
+		s.faults.Omit(nil, m.ID)
+	}
+	joined := s.clerk.Deliveries()
+	s.Insert(t, joined...)
+	sweeper, err := New(Config{Pool: s.Pool, Clerk: s.clerk.Client, Logger: s.Logs.Logger(), Settle: 50 * time.Millisecond, ApplyWait: time.Hour})
+	require.NoError(t, err)
+	ended := make(chan Report, 1)
+	go func() {
+		report, _ := sweeper.Run(t.Context(), Options{})
+		ended <- report
+	}()
+	mirrortest.Eventually(t, func() bool {
+		return s.Count(t, `SELECT count(*) FROM rolecall.sweeps WHERE state = 'running' AND progress::jsonb ? 'awaits'`) == 1
+	}, "the wait has begun")
+	_, err = s.Apply(t.Context(), mirrortest.IDs(joined)...)
+	require.NoError(t, err)
+	report := <-ended
+	require.Equal(t, ReasonRemovalRatio, report.Reason)
+	require.Equal(t, 12, report.AtStake)
 	s.requireEqual()
 }
 
