@@ -111,8 +111,8 @@ type OrderProgress struct {
 // Ended reports whether no process works on the order any more.
 func (o OrderedSweep) Ended() bool { return o.EndedAt != nil }
 
-// SweepOrders returns the newest orders, as long as the queue keeps their jobs: [Retention] says for
-// how long, DoneJobs for orders that were carried out, and Jobs for others that ended.
+// SweepOrders returns the newest orders, as long as the queue keeps their jobs: [Retention] has
+// DoneJobs for orders that were carried out, and Jobs for others that ended.
 func SweepOrders(ctx context.Context, db store.DBTX, limit int) ([]OrderedSweep, error) {
 	rows, err := store.SweepOrders(ctx, db, orderedSweepKind, limit)
 	if err != nil {

@@ -95,7 +95,8 @@ SELECT history, number FROM rolecall.feed WHERE history IS NOT NULL
 ON CONFLICT (history) DO UPDATE SET through = least(h.through, excluded.through);
 
 -- name: BeginHistory :exec
-UPDATE rolecall.feed SET history = @history, complete_until = least(complete_until, now());
+-- A failover may have lost cuts whose numbers places of the history before have. No later cut gets one of these numbers.
+UPDATE rolecall.feed SET history = @history, complete_until = least(complete_until, now()), cuts = cuts + 1000000;
 
 -- name: FeedProgress :one
 -- The last number, and whether something waits for one.
@@ -113,15 +114,13 @@ SELECT recorded_at FROM rolecall.first_unpublished;
 
 -- name: FeedState :one
 -- How far the feed is, and whether a consumer's place in it still counts: its number must be of a history that is a part of this one,
--- must not be another change's, and nothing after it may have been cut since. A failover may have lost the cut whose number a place of
--- an earlier history has, and a later cut may have that number now: such a place counts only if no cut reaches beyond it.
+-- must not be another change's, and nothing after it may have been cut since.
 SELECT f.number, f.published_at, f.history, f.cuts, late.unpublished::boolean AS unpublished,
     (CASE WHEN late.unpublished THEN f.complete_until ELSE now() END)::timestamptz AS complete_until,
     coalesce((f.history = @history::uuid AND f.number >= @number::bigint
             OR EXISTS (SELECT FROM rolecall.feed_histories h WHERE h.history = @history AND h.through >= @number))
         AND NOT EXISTS (SELECT FROM rolecall.changes c WHERE c.number = @number AND c.published_at <> @published_at::timestamptz)
-        AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k
-            WHERE (k.cut > @cut::bigint OR f.history IS DISTINCT FROM @history) AND k.through > @number), false
+        AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k WHERE k.cut > @cut::bigint AND k.through > @number), false
     )::boolean AS counts
 FROM rolecall.feed f
 CROSS JOIN LATERAL (SELECT f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished) AS unpublished) late;

@@ -13,9 +13,10 @@ import (
 )
 
 const BeginHistory = `-- name: BeginHistory :exec
-UPDATE rolecall.feed SET history = $1, complete_until = least(complete_until, now())
+UPDATE rolecall.feed SET history = $1, complete_until = least(complete_until, now()), cuts = cuts + 1000000
 `
 
+// A failover may have lost cuts whose numbers places of the history before have. No later cut gets one of these numbers.
 func (q *Queries) BeginHistory(ctx context.Context, db DBTX, history pgtype.UUID) error {
 	_, err := db.Exec(ctx, BeginHistory, history)
 	return err
@@ -218,8 +219,7 @@ SELECT f.number, f.published_at, f.history, f.cuts, late.unpublished::boolean AS
     coalesce((f.history = $1::uuid AND f.number >= $2::bigint
             OR EXISTS (SELECT FROM rolecall.feed_histories h WHERE h.history = $1 AND h.through >= $2))
         AND NOT EXISTS (SELECT FROM rolecall.changes c WHERE c.number = $2 AND c.published_at <> $3::timestamptz)
-        AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k
-            WHERE (k.cut > $4::bigint OR f.history IS DISTINCT FROM $1) AND k.through > $2), false
+        AND NOT EXISTS (SELECT FROM rolecall.feed_cuts k WHERE k.cut > $4::bigint AND k.through > $2), false
     )::boolean AS counts
 FROM rolecall.feed f
 CROSS JOIN LATERAL (SELECT f.old_through IS NOT NULL OR EXISTS (SELECT FROM rolecall.first_unpublished) AS unpublished) late
@@ -243,8 +243,7 @@ type FeedStateRow struct {
 }
 
 // How far the feed is, and whether a consumer's place in it still counts: its number must be of a history that is a part of this one,
-// must not be another change's, and nothing after it may have been cut since. A failover may have lost the cut whose number a place of
-// an earlier history has, and a later cut may have that number now: such a place counts only if no cut reaches beyond it.
+// must not be another change's, and nothing after it may have been cut since.
 func (q *Queries) FeedState(ctx context.Context, db DBTX, arg FeedStateParams) (FeedStateRow, error) {
 	row := db.QueryRow(ctx, FeedState,
 		arg.History,
