@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,7 +56,11 @@ func (*cutWorker) Timeout(*river.Job[CutArgs]) time.Duration { return pruneTimeo
 
 // Work implements river.Worker. It may end after any transaction.
 func (w *cutWorker) Work(ctx context.Context, _ *river.Job[CutArgs]) error {
-	return riverResult(ctx, CutAndErase(ctx, w.pool, w.retention))
+	err := CutAndErase(ctx, w.pool, w.retention)
+	if errors.Is(err, store.ErrUnnoted) { // in a moment, it is
+		return river.JobSnooze(databasePause)
+	}
+	return riverResult(ctx, err)
 }
 
 // CutAndErase does what the job does. A retention of 0 keeps the audit log for ever.

@@ -138,3 +138,24 @@ func TestCutLog_AfterAFailoverThatLostACut(t *testing.T) {
 	_, err = readFeed(t, b.Pool, store.FeedQuery{After: anew.Next, Limit: 20})
 	require.NoError(t, err, "it began after the cut")
 }
+
+// TestCutLog_BeforeAFailoverIsPublished: the numbers of cuts jump, too, if the first thing after a
+// failover is a cut. It waits until the new server is noted.
+func TestCutLog_BeforeAFailoverIsPublished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.NoteServer(t)
+	day := func(n int) time.Time { return time.Date(2026, 1, 1+n, 0, 0, 0, 0, time.UTC) }
+	fillLog(t, b.Pool, day)
+	publishAll(t, b.Pool)
+	slow, err := readFeed(t, b.Pool, store.FeedQuery{Limit: 20})
+	require.NoError(t, err)
+	slow.Next.Cut++
+
+	b.Exec(t, "UPDATE rolecall.database_identity SET history = gen_random_uuid(), timeline = timeline + 1")
+	require.ErrorIs(t, CutLog(t.Context(), b.Pool, day(10), 0), store.ErrUnnoted)
+	b.Exec(t, "UPDATE rolecall.database_identity SET timeline = timeline - 1")
+	require.NoError(t, CutLog(t.Context(), b.Pool, day(10), 0))
+	_, err = readFeed(t, b.Pool, store.FeedQuery{After: slow.Next, Limit: 20})
+	require.ErrorIs(t, err, store.ErrPlaceExpired)
+}

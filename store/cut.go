@@ -185,7 +185,8 @@ func entriesBetween(ctx context.Context, db DBTX, organizationID string, after, 
 
 // CutChains carries out cuts that were planned in the same transaction, which holds the lock of
 // [LockVouching]. An entry of the instance's chain vouches for them; keys of deleted entries that
-// products appended are forgotten. The lock of the instance's chain is the last one that it takes.
+// products appended are forgotten. After the lock of the instance's chain, it takes only the feed's.
+// The error is [ErrUnnoted] if it is tried just after a failover.
 func CutChains(ctx context.Context, tx DBTX, cuts []PlannedCut, before time.Time) error {
 	if len(cuts) == 0 {
 		return nil
@@ -213,6 +214,9 @@ func CutChains(ctx context.Context, tx DBTX, cuts []PlannedCut, before time.Time
 	}
 	if err := queries().DeleteKeysOf(ctx, tx, gone); err != nil {
 		return fmt.Errorf("forget keys of cut entries: %w", err)
+	}
+	if err := followHistory(ctx, tx); err != nil {
+		return err
 	}
 	deleted, err := queries().DeleteEntries(ctx, tx, gone)
 	if err == nil && deleted != int64(len(gone)) {

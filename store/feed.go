@@ -188,6 +188,25 @@ func Publish(ctx context.Context, tx DBTX) (done Published, err error) {
 	return Published{Last: FeedMark{r.Number, r.PublishedAt.UTC()}, Changes: r.Changes, Waited: time.Duration(r.Waited * float64(time.Second)), More: r.More}, nil
 }
 
+// ErrUnnoted says that no process has noted yet which server of Postgres this is.
+var ErrUnnoted = errors.New("nobody has noted this server of Postgres yet")
+
+// followHistory begins the history of this server before a cut gets its number: that of a lost one
+// could be given again otherwise.
+func followHistory(ctx context.Context, tx DBTX) error {
+	feed, err := queries().LockFeedHistory(ctx, tx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the history of the change feed: %w", err)
+	case feed.History == feed.Current || !feed.History.Valid:
+		return nil
+	case !feed.Current.Valid:
+		return ErrUnnoted
+	default:
+		return beginHistory(ctx, tx, feed.Current)
+	}
+}
+
 // beginHistory ends the history under which numbers were given so far.
 func beginHistory(ctx context.Context, tx DBTX, next pgtype.UUID) error {
 	err := queries().EndHistory(ctx, tx)

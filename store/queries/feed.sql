@@ -88,6 +88,10 @@ UPDATE rolecall.feed
 SET published_at = CASE WHEN number = @number THEN published_at ELSE now() END, number = @number, old_through = sqlc.narg('old_through'), old_chain = sqlc.narg('old_chain'), old_seq = @old_seq
 RETURNING number, published_at;
 
+-- name: LockFeedHistory :one
+-- The history under which numbers are given, and that of this server: null if nobody has noted it yet.
+SELECT f.history, rolecall.current_history()::uuid AS current FROM rolecall.feed f FOR UPDATE;
+
 -- name: EndHistory :exec
 -- Notes where the numbers of the history end that is being left.
 INSERT INTO rolecall.feed_histories AS h (history, through)

@@ -296,6 +296,23 @@ func (q *Queries) LockFeed(ctx context.Context, db DBTX) (LockFeedRow, error) {
 	return i, err
 }
 
+const LockFeedHistory = `-- name: LockFeedHistory :one
+SELECT f.history, rolecall.current_history()::uuid AS current FROM rolecall.feed f FOR UPDATE
+`
+
+type LockFeedHistoryRow struct {
+	History pgtype.UUID `json:"history"`
+	Current pgtype.UUID `json:"current"`
+}
+
+// The history under which numbers are given, and that of this server: null if nobody has noted it yet.
+func (q *Queries) LockFeedHistory(ctx context.Context, db DBTX) (LockFeedHistoryRow, error) {
+	row := db.QueryRow(ctx, LockFeedHistory)
+	var i LockFeedHistoryRow
+	err := row.Scan(&i.History, &i.Current)
+	return i, err
+}
+
 const MoveOld = `-- name: MoveOld :one
 UPDATE rolecall.feed
 SET published_at = CASE WHEN number = $1 THEN published_at ELSE now() END, number = $1, old_through = $2, old_chain = $3, old_seq = $4
