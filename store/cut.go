@@ -185,7 +185,7 @@ func entriesBetween(ctx context.Context, db DBTX, organizationID string, after, 
 
 // CutChains carries out cuts that were planned in the same transaction, which holds the lock of
 // [LockVouching]. An entry of the instance's chain vouches for them; keys of deleted entries that
-// products appended are forgotten. After the lock of the instance's chain, it takes only the feed's.
+// products appended are forgotten. After the lock of the instance's chain, only the feed's follows.
 // The error is [ErrUnnoted] if it is tried just after a failover.
 func CutChains(ctx context.Context, tx DBTX, cuts []PlannedCut, before time.Time) error {
 	if len(cuts) == 0 {
