@@ -212,7 +212,7 @@ func (f *flood) deliverOne(name string, size int, chunked bool) time.Duration {
 		request.Header.Set(name, value)
 	}
 	response, err := client.Do(request)
-	// Svix tries again, too. A busy machine may stop twice in a row for as long as a caller keeps its room.
+	// Svix tries again, too. A busy machine may stop twice for as long as a caller keeps its room.
 	for err == nil && response.StatusCode == http.StatusServiceUnavailable && time.Since(now) < promptly {
 		require.NoError(f.t, response.Body.Close())
 		request.Body, err = request.GetBody()
