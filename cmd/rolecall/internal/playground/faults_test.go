@@ -3,6 +3,7 @@ package playground_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -104,8 +105,10 @@ func TestWithDelayedWebhooksAChangeAtClerkHoldsWhenTheyComeOrAfterASweep(t *test
 	s.atClerk("promote", "waiting")
 	s.requireBen(member)
 	s.turn("delay off")
-	s.panel.Await("!document.querySelector('#rows').innerText.includes('waiting')")
-	s.requireBen(admin)
+	require.Eventually(t, func() bool { // the rows come after the page, so they can't tell that nothing waits
+		s.ben.Go("/right/audit")
+		return s.ben.Status() == http.StatusOK
+	}, time.Minute, 50*time.Millisecond, "Ben is an admin once the webhook comes")
 	require.Contains(t, s.sweep(), "nothing differed")
 }
 
