@@ -141,8 +141,8 @@ func (l *leaks) clerkAnswersGarbage() {
 		},
 	} {
 		cure, before, reads := illness(), l.writes(), l.Faults.Calls()["GET /organizations/{id}/memberships"]
-		for began := time.Now(); ; { // another one's look-up may have been refused a moment ago, and none is sent meanwhile
-			l.useAll(l.person("Ill"+strings.ToLower(name)), l.ours)
+		for began, ill := time.Now(), "Ill"+strings.ToLower(name); ; ill += "x" { // another one's look-up may have been refused a moment ago, and none is sent meanwhile
+			l.useAll(l.person(ill), l.ours)
 			if l.Faults.Calls()["GET /organizations/{id}/memberships"] > reads {
 				break
 			}
