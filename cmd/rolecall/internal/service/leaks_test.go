@@ -141,7 +141,7 @@ func (l *leaks) clerkAnswersGarbage() {
 		},
 	} {
 		cure, before, reads := illness(), l.writes(), l.Faults.Calls()["GET /organizations/{id}/memberships"]
-		for began, ill := time.Now(), "Ill"+strings.ToLower(name); ; ill += "x" { // another one's look-up may have been refused a moment ago, and none is sent meanwhile
+		for began, ill := time.Now(), "Ill"+strings.ToLower(name); ; ill += "x" { // after several failures, the circuit breaker sends none for a while
 			l.useAll(l.person(ill), l.ours)
 			if l.Faults.Calls()["GET /organizations/{id}/memberships"] > reads {
 				break
